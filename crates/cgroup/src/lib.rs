@@ -1,0 +1,1 @@
+//! limits, freezing, statistics over cgroup v1, hybrid and v2.

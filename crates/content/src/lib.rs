@@ -1,0 +1,1 @@
+//! content-addressed blobs in an OCI image layout.

@@ -1,0 +1,1 @@
+//! names to manifests to unpacked layers.

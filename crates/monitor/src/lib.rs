@@ -1,0 +1,1 @@
+//! parent of one pod's containers.

@@ -1,0 +1,1 @@
+//! interfaces, addresses, nftables, port maps.

@@ -1,0 +1,1 @@
+//! the distribution protocol as a client.

@@ -1,0 +1,1 @@
+//! OCI verbs as a library.

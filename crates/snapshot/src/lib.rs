@@ -1,0 +1,1 @@
+//! layered root file systems.

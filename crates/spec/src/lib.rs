@@ -1,0 +1,1 @@
+//! the standards' documents as validated types.

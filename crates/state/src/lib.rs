@@ -1,0 +1,1 @@
+//! records of pods and containers on disk.

@@ -1,0 +1,1 @@
+//! every system call rustix lacks, made safe.

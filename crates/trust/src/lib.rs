@@ -1,0 +1,1 @@
+//! is this manifest one the policy accepts?.

@@ -1,0 +1,1 @@
+//! words and numbers people and standards use: names, ids, digests, references, sizes, times.
