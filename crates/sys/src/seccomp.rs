@@ -1,0 +1,119 @@
+//! System call filters: loading a compiled one, and asking what the kernel can do.
+
+use crate::{Errno, Result, call};
+use bitflags::bitflags;
+use libc::{c_uint, c_ushort};
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr;
+
+bitflags! {
+    /// How a filter is attached.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct SeccompFlags: c_uint {
+        /// To every thread of the process, or to none.
+        const TSYNC = 1;
+        /// Every action but allow is written to the kernel's log.
+        const LOG = 1 << 1;
+        /// Leave the speculative store bypass as it is.
+        const SPEC_ALLOW = 1 << 2;
+        /// Return a descriptor on which `USER_NOTIF` calls are reported.
+        const NEW_LISTENER = 1 << 3;
+        /// A reported call can be interrupted only by a fatal signal. Linux 5.19.
+        const WAIT_KILLABLE_RECV = 1 << 5;
+    }
+}
+
+/// One instruction of classic BPF: `struct sock_filter` of <linux/filter.h>.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SockFilter {
+    /// What to do.
+    pub code: u16,
+    /// How many instructions to skip when a test holds.
+    pub jt: u8,
+    /// How many instructions to skip when it does not.
+    pub jf: u8,
+    /// The operand.
+    pub k: u32,
+}
+
+const _: () = assert!(size_of::<SockFilter>() == 8);
+
+/// `struct sock_fprog` of <linux/filter.h>.
+#[repr(C)]
+#[derive(Debug)]
+struct Program {
+    len: c_ushort,
+    filter: *const SockFilter,
+}
+
+const _: () = assert!(size_of::<Program>() == 2 * size_of::<usize>());
+
+/// Puts the calling thread, and whatever it starts, under `filter`; returns the listener if one was asked for.
+///
+/// Needs `no_new_privs` or `CAP_SYS_ADMIN` in the user namespace (`EACCES`). `EINVAL`: not a program the kernel accepts,
+/// or longer than 4,096 instructions. It cannot be taken off again.
+///
+/// <https://man7.org/linux/man-pages/man2/seccomp.2.html>
+pub fn load(filter: &[SockFilter], flags: SeccompFlags) -> Result<Option<OwnedFd>> {
+    const SET_MODE_FILTER: c_uint = 1;
+    let len = c_ushort::try_from(filter.len()).map_err(|_| Errno::INVAL)?;
+    let program = Program {
+        len,
+        filter: filter.as_ptr(),
+    };
+    // SAFETY: `program` points to `len` instructions laid out as the kernel wants them; the kernel copies them.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            SET_MODE_FILTER,
+            flags.bits(),
+            &raw const program,
+        )
+    };
+    let value = call::fd(result)?;
+    if flags.contains(SeccompFlags::NEW_LISTENER) {
+        // SAFETY: with this flag the result is a new descriptor; nothing else owns or closes it.
+        return Ok(Some(unsafe { OwnedFd::from_raw_fd(value) }));
+    }
+    // With TSYNC the result can be the thread that could not follow.
+    if value == 0 {
+        Ok(None)
+    } else {
+        Err(Errno::SRCH)
+    }
+}
+
+/// Says whether the kernel knows the filter result `action` (`SECCOMP_RET_*`).
+pub fn action_available(action: u32) -> Result<bool> {
+    const GET_ACTION_AVAIL: c_uint = 2;
+    // SAFETY: reads one 32-bit number, which outlives the call.
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &raw const action) };
+    match call::long(result) {
+        Ok(_) => Ok(true),
+        Err(Errno::OPNOTSUPP) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Says whether the kernel knows all of `flags`.
+pub fn flags_available(flags: SeccompFlags) -> Result<bool> {
+    const SET_MODE_FILTER: c_uint = 1;
+    // SAFETY: a null program is never read as one: the flags are checked first (EINVAL), then this pointer (EFAULT).
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            SET_MODE_FILTER,
+            flags.bits(),
+            ptr::null::<Program>(),
+        )
+    };
+    match call::long(result) {
+        Err(Errno::FAULT) => Ok(true),
+        Err(Errno::INVAL) => Ok(false),
+        Err(errno) => Err(errno),
+        // No kernel accepts a null program.
+        Ok(_) => Err(Errno::INVAL),
+    }
+}
