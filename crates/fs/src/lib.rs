@@ -1,1 +1,3 @@
 //! durable and confined files.
+
+pub mod tar;
