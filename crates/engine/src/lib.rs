@@ -1,1 +1,4 @@
-//! the use cases.
+//! The use cases.
+
+pub mod near;
+pub mod template;
