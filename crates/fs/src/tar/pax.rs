@@ -209,7 +209,6 @@ mod tests {
         for bytes in [
             &b"x"[..],
             b"5 a=b",
-            b"7 a=bc\n",
             b"6 abc\n",
             b"6 =bc\n",
             b"0 \n",

@@ -1,0 +1,100 @@
+//! What a way of keeping layers has to offer.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+
+use hull_fs::tar::Limits;
+use hull_types::DiffId;
+
+use crate::{LayerRecord, SnapshotError};
+
+/// A way of keeping unpacked layers.
+pub trait Driver: fmt::Debug + Send + Sync {
+    /// Returns the driver's name, as `hull info` shows it.
+    fn name(&self) -> &'static str;
+
+    /// Begins to unpack a layer. Its diff ID need not be known before its last byte is.
+    fn begin(&self) -> Result<Box<dyn Unpacking + '_>, SnapshotError>;
+
+    /// Returns whether a layer is unpacked.
+    fn contains(&self, id: &DiffId) -> Result<bool, SnapshotError>;
+
+    /// Returns what is known about a layer.
+    fn record(&self, id: &DiffId) -> Result<LayerRecord, SnapshotError>;
+
+    /// Returns a layer's root directory (`O_PATH`; it may be given to overlayfs or cloned as a mount).
+    fn open(&self, id: &DiffId) -> Result<OwnedFd, SnapshotError>;
+
+    /// Keeps a layer from being removed or collected until the hold is dropped: from the moment a container's record is
+    /// being made until it names the layer.
+    fn hold(&self, id: &DiffId) -> Result<Hold, SnapshotError>;
+
+    /// Returns the layers, in order of their diff IDs.
+    fn list(&self) -> Result<Vec<DiffId>, SnapshotError>;
+
+    /// Removes a layer that nobody holds.
+    fn remove(&self, id: &DiffId) -> Result<(), SnapshotError>;
+
+    /// Removes every layer that is not `live` and not held, and what killed unpackings left behind.
+    fn collect(&self, live: &HashSet<DiffId>) -> Result<Collected, SnapshotError>;
+}
+
+/// A layer being unpacked. Dropped before [`commit`](Self::commit), it leaves nothing.
+pub trait Unpacking: fmt::Debug {
+    /// Unpacks an uncompressed archive and reads its stream to the very end. To be called once.
+    ///
+    /// The stream is not hashed here: the caller compares digests before calling [`commit`](Self::commit).
+    fn write_from(&mut self, tar: &mut dyn Read) -> Result<(), SnapshotError>;
+
+    /// Returns whether the archive had an end mark. Without one it may have been cut off between two entries, which
+    /// whoever has no digest to compare should refuse.
+    fn end_was_marked(&self) -> bool;
+
+    /// Makes the layer visible under its diff ID, held. If somebody else did so meanwhile, theirs stays.
+    fn commit(self: Box<Self>, id: &DiffId) -> Result<(LayerRecord, Hold), SnapshotError>;
+}
+
+/// Keeps a layer while it exists; it goes with the process, too.
+#[derive(Debug)]
+pub struct Hold {
+    /// A shared lock on the layer's lock file.
+    _lock: OwnedFd,
+}
+
+impl Hold {
+    pub(crate) fn new(lock: OwnedFd) -> Self {
+        Self { _lock: lock }
+    }
+}
+
+/// What a collection removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Layers nobody named.
+    pub layers: Vec<DiffId>,
+    /// Unpackings whose process is gone.
+    pub unfinished: usize,
+    /// Things in the store that are not Hull's, left alone.
+    pub foreign: Vec<String>,
+}
+
+/// How layers are unpacked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// What an archive may ask for.
+    pub limits: Limits,
+    /// How opaque directories are marked.
+    pub marks: WhiteoutMarks,
+}
+
+/// Under which attributes overlayfs keeps its marks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhiteoutMarks {
+    /// `trusted.overlay.*`: the initial user namespace's root.
+    #[default]
+    Trusted,
+    /// `user.overlay.*`, for mounts with `userxattr`: everyone else.
+    User,
+}
