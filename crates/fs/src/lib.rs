@@ -1,3 +1,37 @@
-//! durable and confined files.
+//! Durable and confined files: what a crash leaves whole and what an image cannot lead astray.
+//!
+//! | wanted | here |
+//! |---|---|
+//! | a record replaced as a whole | [`replace()`], [`replace_at`] |
+//! | a record read, with a bound | [`read_at`], [`list`] |
+//! | "is anybody at it?" without disturbing them | [`Lock`] |
+//! | a name an image or a person gave, resolved inside a directory | [`Root`] |
+//! | a tree gone, however deep or unreadable, and nothing outside it | [`remove_tree`] |
+//! | what was begun, taken back unless it is kept | [`Undo`] |
+//! | how much a tree takes | [`disk_usage`] |
+//! | a name nobody can guess | [`temp_name`] |
+//!
+//! Directories are descriptors; paths appear in errors. Nothing here prints, starts a thread or keeps global state.
+#![forbid(unsafe_code)]
+
+mod error;
+mod lock;
+mod names;
+mod read;
+mod remove;
+mod replace;
+mod root;
+mod undo;
+mod usage;
 
 pub mod tar;
+
+pub use error::FsError;
+pub use lock::{Inherit, Lock};
+pub use names::{random_hex, temp_name};
+pub use read::{list, read_at};
+pub use remove::remove_tree;
+pub use replace::{Durability, replace, replace_at};
+pub use root::Root;
+pub use undo::{Undo, UndoFailure};
+pub use usage::{Usage, disk_usage};

@@ -1,0 +1,203 @@
+//! Locks that say "somebody is at it" for as long as a descriptor lives.
+//!
+//! A lock belongs to an open file description: every copy of the descriptor, in any process, is the same holder, and the
+//! kernel gives it back when the last copy is closed, by `kill -9` too. That is how a pod's lock passes from the command
+//! that makes the pod to its monitor. Readers ask without taking ([`Lock::held_by_someone`]), so they disturb nobody.
+//!
+//! Dropping a [`Lock`] closes one copy and does *not* unlock: a forked child that drops its copy must not take the lock
+//! away from its parent. [`Lock::release`] gives it back for all copies.
+
+use crate::FsError;
+use crate::error::{place, plain};
+use hull_sys::ofd::{self, Kind};
+use hull_sys::{Errno, Result as SysResult};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
+use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A lock that is held.
+#[derive(Debug)]
+pub struct Lock {
+    file: OwnedFd,
+}
+
+/// Whether a descriptor lives on in the program this process becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inherit {
+    /// It does: the lock passes over.
+    AcrossExec,
+    /// It is closed there.
+    No,
+}
+
+impl Lock {
+    /// Waits for the exclusive lock on `file`, which must be open for writing.
+    pub fn acquire(file: impl Into<OwnedFd>) -> Result<Self, FsError> {
+        Self::wait(file.into(), Kind::Exclusive)
+    }
+
+    /// Waits for a shared lock on `file`, which must be open for reading.
+    pub fn acquire_shared(file: impl Into<OwnedFd>) -> Result<Self, FsError> {
+        Self::wait(file.into(), Kind::Shared)
+    }
+
+    /// Takes the exclusive lock if nobody is in the way.
+    pub fn try_acquire(file: impl Into<OwnedFd>) -> Result<Option<Self>, FsError> {
+        Self::attempt(file.into(), Kind::Exclusive)
+    }
+
+    /// Takes a shared lock if nobody holds the exclusive one.
+    pub fn try_acquire_shared(file: impl Into<OwnedFd>) -> Result<Option<Self>, FsError> {
+        Self::attempt(file.into(), Kind::Shared)
+    }
+
+    /// Waits for the exclusive lock on the file `name` in `dir`, which is made if it does not exist.
+    ///
+    /// If the file is removed or replaced while we wait, the lock on it means nothing any more and we begin again: when
+    /// this returns, the file that bears the name is the one that is locked.
+    pub fn acquire_at(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<Self, FsError> {
+        let (dir, name) = (dir.as_fd(), plain(name.as_ref())?);
+        loop {
+            let lock = Self::acquire(open_to_lock(dir, name)?)?;
+            if lock.is_named(dir, name)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Takes the exclusive lock on the file `name` in `dir` (made if it does not exist) if nobody is in the way.
+    pub fn try_acquire_at(
+        dir: impl AsFd,
+        name: impl AsRef<OsStr>,
+    ) -> Result<Option<Self>, FsError> {
+        let (dir, name) = (dir.as_fd(), plain(name.as_ref())?);
+        loop {
+            let Some(lock) = Self::try_acquire(open_to_lock(dir, name)?)? else {
+                return Ok(None);
+            };
+            if lock.is_named(dir, name)? {
+                return Ok(Some(lock));
+            }
+        }
+    }
+
+    /// Says whether another open file description holds the lock on the file `name` in `dir`, without taking it.
+    ///
+    /// A file that does not exist is held by nobody. A lock this process holds counts, as `dir/name` is opened anew.
+    pub fn held_by_someone(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<bool, FsError> {
+        let (dir, name) = (dir.as_fd(), plain(name.as_ref())?);
+        // NONBLOCK: it might be a FIFO; nobody shall wait here.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match openat(dir, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(source) => {
+                return Err(FsError::Open {
+                    path: place(dir, name),
+                    source,
+                });
+            }
+        };
+        match ofd::holder(&file) {
+            Ok(holder) => Ok(holder.is_some()),
+            Err(source) => Err(FsError::Lock {
+                path: place(dir, name),
+                source,
+            }),
+        }
+    }
+
+    /// Takes over a descriptor that somebody else locked, as a program does with the one it was started with.
+    ///
+    /// Locking what one holds already changes nothing: this fails if the descriptor does *not* hold the lock and another
+    /// does, and otherwise makes sure of it. The descriptor becomes close-on-exec.
+    pub fn from_fd(file: OwnedFd) -> Result<Option<Self>, FsError> {
+        let lock = Self::try_acquire(file)?;
+        if let Some(lock) = &lock {
+            lock.set_inherit(Inherit::No)?;
+        }
+        Ok(lock)
+    }
+
+    /// Gives out the descriptor; the lock lives as long as it and its copies do.
+    pub fn into_fd(self) -> OwnedFd {
+        self.file
+    }
+
+    /// Chooses whether the descriptor, and so the lock, passes to the program this process becomes.
+    pub fn set_inherit(&self, inherit: Inherit) -> Result<(), FsError> {
+        fcntl_getfd(&self.file)
+            .and_then(|mut flags| {
+                flags.set(FdFlags::CLOEXEC, inherit == Inherit::No);
+                fcntl_setfd(&self.file, flags)
+            })
+            .map_err(|source| self.failed(source))
+    }
+
+    /// Gives the lock back now, even if other processes have copies of the descriptor.
+    pub fn release(self) -> Result<(), FsError> {
+        ofd::unlock(&self.file).map_err(|source| self.failed(source))
+    }
+
+    fn wait(file: OwnedFd, kind: Kind) -> Result<Self, FsError> {
+        let lock = Self { file };
+        match retry_interrupted(|| ofd::lock(&lock.file, kind)) {
+            Ok(()) => Ok(lock),
+            Err(source) => Err(lock.failed(source)),
+        }
+    }
+
+    fn attempt(file: OwnedFd, kind: Kind) -> Result<Option<Self>, FsError> {
+        let lock = Self { file };
+        match ofd::try_lock(&lock.file, kind) {
+            Ok(true) => Ok(Some(lock)),
+            Ok(false) => Ok(None),
+            Err(source) => Err(lock.failed(source)),
+        }
+    }
+
+    /// Says whether `name` in `dir` is the file that is locked here.
+    fn is_named(&self, dir: BorrowedFd<'_>, name: &OsStr) -> Result<bool, FsError> {
+        let failed = |source| FsError::Inspect {
+            path: place(dir, name),
+            source,
+        };
+        let ours = fstat(&self.file).map_err(failed)?;
+        match statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    fn failed(&self, source: Errno) -> FsError {
+        FsError::Lock {
+            path: place(&self.file, ""),
+            source,
+        }
+    }
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn open_to_lock(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, FsError> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(dir, name, flags, Mode::RUSR | Mode::WUSR).map_err(|source| FsError::Create {
+        path: place(dir, name),
+        source,
+    })
+}
+
+fn retry_interrupted(mut call: impl FnMut() -> SysResult<()>) -> SysResult<()> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
