@@ -1,4 +1,5 @@
 //! The use cases.
 
 pub mod near;
+pub mod request;
 pub mod template;
