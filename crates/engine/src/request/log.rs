@@ -100,10 +100,7 @@ impl LogOptions {
                     what: "log option",
                     word: name.to_owned(),
                     known: "max-size, max-file, mode",
-                    near: near(name, Self::KNOWN)
-                        .into_iter()
-                        .map(str::to_owned)
-                        .collect(),
+                    near: near(name, Self::KNOWN),
                 });
             }
         }

@@ -214,7 +214,7 @@ impl FromStr for Ulimit {
                 what: "limit",
                 word: name.to_owned(),
                 known: "core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio, rttime, sigpending, stack, as",
-                near: near(name, names).into_iter().map(str::to_owned).collect(),
+                near: near(name, names),
             });
         };
         let value = |text: &str| match text {

@@ -84,10 +84,7 @@ impl FromStr for SecurityOption {
                 what: "security option",
                 word: text.to_owned(),
                 known: "seccomp=FILE, seccomp=unconfined, no-new-privileges, systempaths=unconfined",
-                near: near(name, ["seccomp", "no-new-privileges", "systempaths"])
-                    .into_iter()
-                    .map(str::to_owned)
-                    .collect(),
+                near: near(name, ["seccomp", "no-new-privileges", "systempaths"]),
             }),
         }
     }
@@ -173,7 +170,7 @@ impl FromStr for Capability {
                 what: "capability",
                 word: text.to_owned(),
                 known: "ALL and the names in capabilities(7), such as NET_ADMIN",
-                near: near(name, NAMES).into_iter().map(str::to_owned).collect(),
+                near: near(name, NAMES),
             })
     }
 }

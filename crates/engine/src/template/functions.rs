@@ -108,7 +108,7 @@ pub(super) fn find(name: &str) -> Result<&'static Function, TemplateError> {
         .find(|function| function.name == name)
         .ok_or_else(|| TemplateError::UnknownFunction {
             name: name.to_owned(),
-            near: near(name, names()).into_iter().map(str::to_owned).collect(),
+            near: near(name, names()),
         })
 }
 

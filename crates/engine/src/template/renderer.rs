@@ -185,7 +185,7 @@ fn field<'v>(value: Cow<'v, Value>, name: &str) -> Result<Cow<'v, Value>, Templa
         let near = near(name, object.keys().map(String::as_str));
         return Err(TemplateError::NoField {
             field: name.to_owned(),
-            near: near.into_iter().map(str::to_owned).collect(),
+            near,
         });
     }
     Ok(match value {

@@ -370,10 +370,7 @@ fn no_such_option(what: &'static str, word: &str, known: &[&str]) -> InvalidRequ
             }
             _ => "size, mode, nr_inodes, uid, gid, ro, rw, exec, noexec",
         },
-        near: near(word, known.iter().copied())
-            .into_iter()
-            .map(str::to_owned)
-            .collect(),
+        near: near(word, known.iter().copied()),
     }
 }
 
