@@ -104,3 +104,71 @@ pub fn attach_device_program(cgroup: impl AsFd, program: impl AsFd) -> Result<()
     };
     call::long(result).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn attributes_are_laid_out_as_in_the_headers() {
+        crate::layout::assert_matches(
+            "linux/bpf.h",
+            "union bpf_attr",
+            size_of::<LoadAttr>(),
+            &[
+                ("prog_type", offset_of!(LoadAttr, prog_type)),
+                ("insns", offset_of!(LoadAttr, insns)),
+                ("license", offset_of!(LoadAttr, license)),
+                ("log_buf", offset_of!(LoadAttr, log_buf)),
+                ("prog_flags", offset_of!(LoadAttr, prog_flags)),
+                ("target_fd", offset_of!(AttachAttr, target_fd)),
+                ("attach_bpf_fd", offset_of!(AttachAttr, attach_bpf_fd)),
+                ("attach_type", offset_of!(AttachAttr, attach_type)),
+                ("attach_flags", offset_of!(AttachAttr, attach_flags)),
+            ],
+        );
+        crate::layout::assert_matches(
+            "linux/bpf.h",
+            "struct bpf_insn",
+            size_of::<Instruction>(),
+            &[
+                ("code", offset_of!(Instruction, code)),
+                ("off", offset_of!(Instruction, offset)),
+                ("imm", offset_of!(Instruction, immediate)),
+            ],
+        );
+    }
+
+    #[test]
+    fn root_device_program_decides_for_a_cgroup() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("needs root");
+        }
+        let instruction = |code, immediate| Instruction {
+            code,
+            registers: 0,
+            offset: 0,
+            immediate,
+        };
+        let allow_all = [instruction(0xb7, 1), instruction(0x95, 0)]; // r0 = 1; exit
+        let program = match load_device_program(&allow_all) {
+            Ok(program) => program,
+            Err(Errno::NOSYS | Errno::PERM) => return eprintln!("no eBPF here"),
+            Err(errno) => panic!("{errno}"),
+        };
+        let no_end = [instruction(0xb7, 1)];
+        assert_eq!(load_device_program(&no_end).unwrap_err(), Errno::INVAL);
+        let Some(cgroup) = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+            .into_iter()
+            .find(|path| std::path::Path::new(path).join("cgroup.procs").exists())
+        else {
+            return eprintln!("no cgroup v2 here");
+        };
+        let directory = format!("{cgroup}/hull-sys-test-{}", std::process::id());
+        std::fs::create_dir(&directory).unwrap();
+        let attached = attach_device_program(std::fs::File::open(&directory).unwrap(), &program);
+        std::fs::remove_dir(&directory).unwrap();
+        attached.unwrap();
+    }
+}

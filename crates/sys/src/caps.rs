@@ -93,3 +93,73 @@ fn kernel_capabilities() -> impl Iterator<Item = CapSet> {
 fn singles(set: CapSet) -> impl Iterator<Item = CapSet> {
     kernel_capabilities().filter(move |&one| set.contains(one))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn names_are_read_with_and_without_prefix_in_any_case() {
+        let rows = [
+            ("CAP_CHOWN", Some(CapSet::CHOWN)),
+            ("chown", Some(CapSet::CHOWN)),
+            ("cap_net_bind_service", Some(CapSet::NET_BIND_SERVICE)),
+            ("CAP_SYS_ADMIN", Some(CapSet::SYS_ADMIN)),
+            ("CHECKPOINT_RESTORE", Some(CapSet::CHECKPOINT_RESTORE)),
+            ("CAP_CAP_CHOWN", None),
+            ("CAP_", None),
+            ("ALL", None),
+            ("", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn there_are_41_and_each_is_read_back() {
+        assert_eq!(all().bits(), (1 << 41) - 1);
+        let back = names(all())
+            .map(|name| parse(&name).unwrap())
+            .fold(CapSet::empty(), |a, b| a | b);
+        assert_eq!(back, all());
+        let two = CapSet::KILL | CapSet::CHOWN;
+        assert_eq!(names(two).collect::<Vec<_>>(), ["CAP_CHOWN", "CAP_KILL"]);
+    }
+
+    #[test]
+    fn root_bounding_and_ambient_sets_become_what_was_asked() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("needs root");
+        }
+        let before = bounding().unwrap();
+        // All of it belongs to the thread.
+        thread::spawn(|| {
+            let keep = CapSet::CHOWN | CapSet::KILL;
+            drop_bounding_except(keep).unwrap();
+            assert_eq!(bounding().unwrap(), keep);
+            assert_eq!(set_ambient(CapSet::KILL).unwrap_err(), Errno::PERM);
+            set(CapSets {
+                inheritable: keep,
+                effective: keep,
+                permitted: keep,
+            })
+            .unwrap();
+            set_ambient(CapSet::KILL).unwrap();
+            let kill = rustix::thread::capability_is_in_ambient_set(CapSet::KILL).unwrap();
+            let chown = rustix::thread::capability_is_in_ambient_set(CapSet::CHOWN).unwrap();
+            assert!(kill && !chown);
+            set(CapSets {
+                effective: CapSet::empty(),
+                ..current().unwrap()
+            })
+            .unwrap();
+            raise_effective().unwrap();
+            assert_eq!(current().unwrap().effective, keep);
+        })
+        .join()
+        .unwrap();
+        assert_eq!(bounding().unwrap(), before);
+    }
+}

@@ -208,3 +208,57 @@ fn require_single_thread() -> Result<()> {
         Err(Errno::DEADLK)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! What really forks is in `tests/processes.rs`: here there are other threads.
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn clone_args_are_laid_out_as_in_the_headers() {
+        crate::layout::assert_matches(
+            "linux/sched.h",
+            "struct clone_args",
+            size_of::<CloneArgs>(),
+            &[
+                ("flags", offset_of!(CloneArgs, flags)),
+                ("pidfd", offset_of!(CloneArgs, pidfd)),
+                ("exit_signal", offset_of!(CloneArgs, exit_signal)),
+                ("stack", offset_of!(CloneArgs, stack)),
+                ("tls", offset_of!(CloneArgs, tls)),
+                ("set_tid", offset_of!(CloneArgs, set_tid)),
+                ("cgroup", offset_of!(CloneArgs, cgroup)),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_process_with_threads_may_not_fork() {
+        // The test harness has its main thread beside this one.
+        assert_eq!(fork().unwrap_err(), Errno::DEADLK);
+        let clone = Clone3 {
+            flags: CloneFlags::empty(),
+            cgroup: None,
+        };
+        assert_eq!(clone.spawn().unwrap_err(), Errno::DEADLK);
+    }
+
+    #[test]
+    fn flags_are_those_of_libc() {
+        let rows = [
+            (CloneFlags::NEWTIME, libc::CLONE_NEWTIME),
+            (CloneFlags::PARENT, libc::CLONE_PARENT),
+            (CloneFlags::NEWNS, libc::CLONE_NEWNS),
+            (CloneFlags::NEWCGROUP, libc::CLONE_NEWCGROUP),
+            (CloneFlags::NEWUTS, libc::CLONE_NEWUTS),
+            (CloneFlags::NEWIPC, libc::CLONE_NEWIPC),
+            (CloneFlags::NEWUSER, libc::CLONE_NEWUSER),
+            (CloneFlags::NEWPID, libc::CLONE_NEWPID),
+            (CloneFlags::NEWNET, libc::CLONE_NEWNET),
+        ];
+        for (ours, theirs) in rows {
+            assert_eq!(Ok(ours.bits()), u64::try_from(theirs));
+        }
+    }
+}

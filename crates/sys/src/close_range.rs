@@ -20,3 +20,29 @@ pub fn set_cloexec(first: RawFd, last: RawFd) -> Result<()> {
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, CLOSE_RANGE_CLOEXEC) };
     call::long(result).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    #[test]
+    fn only_the_range_is_marked() {
+        // Far from where the other tests of this process open theirs.
+        let file = File::open("/").unwrap();
+        let far = |number| rustix::io::fcntl_dupfd_cloexec(&file, number).unwrap();
+        let files = [far(700), far(701), far(702)];
+        for file in &files {
+            fcntl_setfd(file, FdFlags::empty()).unwrap();
+        }
+        set_cloexec(files[0].as_raw_fd(), files[1].as_raw_fd()).unwrap();
+        let marked = files
+            .each_ref()
+            .map(|file| fcntl_getfd(file).unwrap().contains(FdFlags::CLOEXEC));
+        assert_eq!(marked, [true, true, false]);
+        set_cloexec_from(files[2].as_raw_fd()).unwrap();
+        assert_eq!(fcntl_getfd(&files[2]).unwrap(), FdFlags::CLOEXEC);
+    }
+}

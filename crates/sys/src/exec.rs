@@ -76,3 +76,33 @@ pub fn execveat(file: impl AsFd, argv: &CStrings, envp: &CStrings) -> Errno {
     };
     call::last_errno()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_keep_their_order_and_end_with_null() {
+        let strings = CStrings::new(["a", "", "c d"]).unwrap();
+        assert_eq!(strings.iter().collect::<Vec<_>>(), [c"a", c"", c"c d"]);
+        assert_eq!(strings.pointers.len(), 4);
+        assert!(strings.pointers[3].is_null());
+        let none = CStrings::new(Vec::<String>::new()).unwrap();
+        assert_eq!(none.pointers.len(), 1);
+    }
+
+    #[test]
+    fn a_zero_byte_inside_is_refused() {
+        assert_eq!(CStrings::new(["a\0b"]).unwrap_err(), Errno::INVAL);
+    }
+
+    #[test]
+    fn what_cannot_be_executed_says_why() {
+        let none = CStrings::new(Vec::<String>::new()).unwrap();
+        let argv = CStrings::new(["x"]).unwrap();
+        assert_eq!(execve(c"/nonexistent", &argv, &none), Errno::NOENT);
+        assert_eq!(execve(c"/etc/passwd", &argv, &none), Errno::ACCESS);
+        let directory = std::fs::File::open("/").unwrap();
+        assert_eq!(execveat(directory, &argv, &none), Errno::ACCESS);
+    }
+}

@@ -52,3 +52,67 @@ fn set_gid(gid: u32) -> Result<u32> {
         Err(Errno::PERM)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{Mode, OFlags, open};
+    use std::os::unix::fs::MetadataExt;
+    use std::thread;
+
+    #[test]
+    fn root_thread_makes_files_as_somebody_else_and_comes_back() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("needs root");
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        let root = FsIds { uid: 0, gid: 0 };
+        let path = file.clone();
+        thread::spawn(move || {
+            let other = FsIds {
+                uid: 1234,
+                gid: 5678,
+            };
+            assert_eq!(set_fs_ids(other).unwrap(), root);
+            // The directory is root's: without its file capabilities the other id may not write there.
+            crate::caps::raise_effective().unwrap();
+            open(
+                &path,
+                OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC,
+                Mode::RUSR,
+            )
+            .unwrap();
+            assert_eq!(set_fs_ids(root).unwrap(), other);
+        })
+        .join()
+        .unwrap();
+        let made = std::fs::metadata(&file).unwrap();
+        assert_eq!((made.uid(), made.gid()), (1234, 5678));
+    }
+
+    #[test]
+    fn root_loses_the_right_to_change_with_its_capabilities() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("needs root");
+        }
+        thread::spawn(|| {
+            let none = crate::caps::CapSets {
+                effective: crate::caps::CapSet::empty(),
+                permitted: crate::caps::CapSet::empty(),
+                inheritable: crate::caps::CapSet::empty(),
+            };
+            crate::caps::set(none).unwrap();
+            assert_eq!(
+                set_fs_ids(FsIds { uid: 5, gid: 0 }).unwrap_err(),
+                Errno::PERM
+            );
+            assert_eq!(
+                set_fs_ids(FsIds { uid: 0, gid: 5 }).unwrap_err(),
+                Errno::PERM
+            );
+        })
+        .join()
+        .unwrap();
+    }
+}

@@ -36,6 +36,8 @@ pub mod clone;
 pub mod close_range;
 pub mod exec;
 pub mod ids;
+#[cfg(test)]
+mod layout;
 pub mod mount;
 pub mod namespaces;
 pub mod net;

@@ -135,3 +135,107 @@ pub fn open_tree_attr(
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    //! Id maps need a user namespace, so a fork: see `tests/processes.rs`.
+    use super::*;
+    use rustix::fs::{Mode, OFlags, openat};
+    use rustix::mount::{FsMountFlags, FsOpenFlags, fsconfig_create, fsmount, fsopen};
+    use std::mem::offset_of;
+
+    #[test]
+    fn mount_attr_is_laid_out_as_in_the_headers() {
+        crate::layout::assert_matches(
+            "linux/mount.h",
+            "struct mount_attr",
+            size_of::<RawAttr>(),
+            &[
+                ("attr_set", offset_of!(RawAttr, attr_set)),
+                ("attr_clr", offset_of!(RawAttr, attr_clr)),
+                ("propagation", offset_of!(RawAttr, propagation)),
+                ("userns_fd", offset_of!(RawAttr, userns_fd)),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_access_time_mode_replaces_the_former_one() {
+        let attr = MountAttr {
+            set: MountAttrFlags::MOUNT_ATTR_NOATIME,
+            ..MountAttr::default()
+        };
+        assert_eq!((attr.raw().attr_set, attr.raw().attr_clr), (0x10, 0x70));
+        let attr = MountAttr {
+            set: MountAttrFlags::MOUNT_ATTR_RDONLY,
+            ..MountAttr::default()
+        };
+        assert_eq!((attr.raw().attr_set, attr.raw().attr_clr), (1, 0));
+    }
+
+    /// A tmpfs nobody has attached.
+    fn detached_tmpfs() -> OwnedFd {
+        let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).unwrap();
+        fsconfig_create(&context).unwrap();
+        fsmount(
+            &context,
+            FsMountFlags::FSMOUNT_CLOEXEC,
+            MountAttrFlags::empty(),
+        )
+        .unwrap()
+    }
+
+    fn create_file(mount: &OwnedFd, name: &str) -> Result<OwnedFd> {
+        openat(
+            mount,
+            name,
+            OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC,
+            Mode::RUSR,
+        )
+    }
+
+    #[test]
+    fn root_mount_becomes_read_only_and_writable_again() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("needs root");
+        }
+        let mount = detached_tmpfs();
+        let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+        let set = MountAttr {
+            set: read_only,
+            ..MountAttr::default()
+        };
+        mount_setattr(&mount, "", At::EMPTY_PATH | At::RECURSIVE, &set).unwrap();
+        assert_eq!(create_file(&mount, "a").unwrap_err(), crate::Errno::ROFS);
+        let clear = MountAttr {
+            clear: read_only,
+            ..MountAttr::default()
+        };
+        mount_setattr(&mount, "", At::EMPTY_PATH, &clear).unwrap();
+        create_file(&mount, "a").unwrap();
+    }
+
+    #[test]
+    fn root_clone_of_a_mount_gets_its_own_attributes() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("needs root");
+        }
+        let mount = detached_tmpfs();
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        let attr = MountAttr {
+            set: MountAttrFlags::MOUNT_ATTR_RDONLY,
+            ..MountAttr::default()
+        };
+        match open_tree_attr(&mount, "", flags, &attr) {
+            Ok(clone) => {
+                assert_eq!(create_file(&clone, "a").unwrap_err(), crate::Errno::ROFS);
+                create_file(&mount, "a").unwrap();
+            }
+            // Before 6.15; and clones of mounts nobody has attached came with 6.15 as well.
+            Err(crate::Errno::NOSYS | crate::Errno::INVAL) => eprintln!("needs Linux 6.15"),
+            Err(errno) => panic!("{errno}"),
+        }
+    }
+}

@@ -32,3 +32,41 @@ fn namespace_bits(kinds: CloneFlags) -> Result<libc::c_int> {
     }
     libc::c_int::try_from(kinds.bits()).map_err(|_| Errno::INVAL)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::thread;
+
+    #[test]
+    fn what_is_no_namespace_is_refused() {
+        assert_eq!(unshare(CloneFlags::PARENT).unwrap_err(), Errno::INVAL);
+        assert_eq!(
+            unshare(CloneFlags::CLEAR_SIGHAND).unwrap_err(),
+            Errno::INVAL
+        );
+        let file = File::open("/").unwrap();
+        assert_eq!(setns(&file, CloneFlags::PARENT).unwrap_err(), Errno::INVAL);
+        assert_eq!(setns(&file, CloneFlags::NEWNET).unwrap_err(), Errno::INVAL);
+    }
+
+    #[test]
+    fn root_thread_leaves_a_namespace_and_comes_back() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("needs root");
+        }
+        let name = || rustix::system::uname().nodename().to_owned();
+        thread::spawn(move || {
+            let (home, before) = (File::open("/proc/thread-self/ns/uts").unwrap(), name());
+            unshare(CloneFlags::NEWUTS).unwrap();
+            rustix::system::sethostname(b"elsewhere").unwrap();
+            assert_eq!(name().as_c_str(), c"elsewhere");
+            assert_eq!(setns(&home, CloneFlags::NEWNET).unwrap_err(), Errno::INVAL);
+            setns(&home, CloneFlags::NEWUTS).unwrap();
+            assert_eq!(name(), before);
+        })
+        .join()
+        .unwrap();
+    }
+}

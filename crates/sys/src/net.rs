@@ -25,3 +25,29 @@ pub fn lo_up() -> Result<()> {
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
     call::int(result).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clone::CloneFlags;
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    #[test]
+    fn root_loopback_answers_once_it_is_up() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("needs root");
+        }
+        thread::spawn(|| {
+            crate::namespaces::unshare(CloneFlags::NEWNET).unwrap();
+            let any = TcpListener::bind("0.0.0.0:0").unwrap();
+            let port = any.local_addr().unwrap().port();
+            assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+            lo_up().unwrap();
+            TcpStream::connect(("127.0.0.1", port)).unwrap();
+            lo_up().unwrap();
+        })
+        .join()
+        .unwrap();
+    }
+}

@@ -78,3 +78,70 @@ fn fcntl(file: impl AsFd, command: c_int, lock: &mut libc::flock) -> Result<()> 
     let result = unsafe { libc::fcntl(file.as_fd().as_raw_fd(), command, &raw mut *lock) };
     call::int(result).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{File, OpenOptions};
+
+    fn twice() -> (File, File) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let open = || {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(file.path())
+                .unwrap()
+        };
+        (open(), open())
+    }
+
+    #[test]
+    fn an_exclusive_lock_keeps_the_other_out_until_it_is_given_back() {
+        let (one, other) = twice();
+        assert!(try_lock(&one, Kind::Exclusive).unwrap());
+        assert!(!try_lock(&other, Kind::Exclusive).unwrap());
+        assert!(!try_lock(&other, Kind::Shared).unwrap());
+        unlock(&one).unwrap();
+        assert!(try_lock(&other, Kind::Exclusive).unwrap());
+    }
+
+    #[test]
+    fn shared_locks_live_together() {
+        let (one, other) = twice();
+        assert!(try_lock(&one, Kind::Shared).unwrap());
+        lock(&other, Kind::Shared).unwrap();
+        assert!(!try_lock(&other, Kind::Exclusive).unwrap());
+        assert_eq!(holder(&other).unwrap(), Some(Kind::Shared));
+    }
+
+    #[test]
+    fn asking_sees_others_but_not_oneself_and_takes_nothing() {
+        let (one, other) = twice();
+        assert_eq!(holder(&other).unwrap(), None);
+        assert!(try_lock(&one, Kind::Exclusive).unwrap());
+        assert_eq!(holder(&other).unwrap(), Some(Kind::Exclusive));
+        assert_eq!(holder(&one).unwrap(), None);
+        assert_eq!(holder(one.try_clone().unwrap()).unwrap(), None);
+        drop(one);
+        assert_eq!(holder(&other).unwrap(), None);
+    }
+
+    #[test]
+    fn the_lock_lives_until_the_last_copy_of_the_descriptor_is_closed() {
+        let (one, other) = twice();
+        assert!(try_lock(&one, Kind::Exclusive).unwrap());
+        let copy = one.try_clone().unwrap();
+        drop(one);
+        assert!(!try_lock(&other, Kind::Exclusive).unwrap());
+        drop(copy);
+        assert!(try_lock(&other, Kind::Exclusive).unwrap());
+    }
+
+    #[test]
+    fn an_exclusive_lock_needs_a_file_open_for_writing() {
+        let file = File::open("/etc/passwd").unwrap();
+        assert_eq!(try_lock(&file, Kind::Exclusive).unwrap_err(), Errno::BADF);
+        assert_eq!(holder(&file).unwrap(), None);
+    }
+}

@@ -59,6 +59,10 @@ pub enum IoClass {
 pub fn set_io_priority(class: IoClass, level: u8) -> Result<()> {
     const IOPRIO_WHO_PROCESS: libc::c_int = 1;
     const CLASS_SHIFT: u32 = 13;
+    // Newer kernels take higher bits for hints, older ones refuse them.
+    if level > 7 {
+        return Err(Errno::INVAL);
+    }
     let class: libc::c_int = match class {
         IoClass::RealTime => 1,
         IoClass::BestEffort => 2,
@@ -122,4 +126,95 @@ pub fn set_scheduling(wanted: &Scheduling) -> Result<()> {
     // SAFETY: `raw` has the size it says and outlives the call. Task 0 is the caller.
     let result = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const raw, 0) };
     call::long(result).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    //! A process with one thread is in `tests/processes.rs`.
+    use super::*;
+    use std::mem::offset_of;
+    use std::thread;
+
+    #[test]
+    fn sched_attr_is_laid_out_as_in_the_headers() {
+        crate::layout::assert_matches(
+            "linux/sched/types.h",
+            "struct sched_attr",
+            size_of::<RawScheduling>(),
+            &[
+                ("sched_policy", offset_of!(RawScheduling, policy)),
+                ("sched_flags", offset_of!(RawScheduling, flags)),
+                ("sched_nice", offset_of!(RawScheduling, nice)),
+                ("sched_priority", offset_of!(RawScheduling, priority)),
+                ("sched_runtime", offset_of!(RawScheduling, runtime)),
+                ("sched_period", offset_of!(RawScheduling, period)),
+            ],
+        );
+    }
+
+    #[test]
+    fn threads_are_noticed_both_ways() {
+        assert!(!is_single_threaded().unwrap());
+        assert!(count_threads().unwrap() > 1);
+    }
+
+    #[test]
+    fn scheduling_belongs_to_the_thread() {
+        let policy = || {
+            let text = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            // Field 41 of stat(5); 39 after the name in parentheses, which counts as one and may have spaces.
+            let mut fields = text.rsplit(')').next().unwrap().split_whitespace();
+            fields.nth(38).unwrap().parse::<u32>().unwrap()
+        };
+        thread::spawn(move || {
+            let batch = Scheduling {
+                policy: 3,
+                nice: 5,
+                ..Scheduling::default()
+            };
+            set_scheduling(&batch).unwrap();
+            assert_eq!(policy(), 3);
+            assert_eq!(rustix::process::getpriority_process(None).unwrap(), 5);
+            let nonsense = Scheduling {
+                policy: 99,
+                ..Scheduling::default()
+            };
+            assert_eq!(set_scheduling(&nonsense).unwrap_err(), Errno::INVAL);
+        })
+        .join()
+        .unwrap();
+        assert_eq!(policy(), 0);
+    }
+
+    #[test]
+    fn disk_priority_is_set_and_nonsense_refused() {
+        thread::spawn(|| {
+            set_io_priority(IoClass::Idle, 0).unwrap();
+            set_io_priority(IoClass::BestEffort, 7).unwrap();
+            assert_eq!(
+                set_io_priority(IoClass::BestEffort, 8).unwrap_err(),
+                Errno::INVAL
+            );
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn personality_is_asked_for_and_kept() {
+        const QUERY: u32 = u32::MAX;
+        let now = set_personality(QUERY).unwrap();
+        assert_eq!(set_personality(now).unwrap(), now);
+    }
+
+    #[test]
+    fn a_session_keyring_is_joined() {
+        thread::spawn(|| match join_session_keyring(Some(c"hull-test")) {
+            Ok(()) => join_session_keyring(None).unwrap(),
+            Err(Errno::NOSYS | Errno::PERM) => eprintln!("no keyrings here"),
+            Err(errno) => panic!("{errno}"),
+        })
+        .join()
+        .unwrap();
+    }
 }

@@ -117,3 +117,123 @@ pub fn flags_available(flags: SeccompFlags) -> Result<bool> {
         Ok(_) => Err(Errno::INVAL),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::mem::offset_of;
+    use std::thread;
+
+    const ALLOW: u32 = 0x7fff_0000;
+    const ERRNO: u32 = 0x0005_0000;
+
+    #[test]
+    fn instructions_and_programs_are_laid_out_as_in_the_headers() {
+        crate::layout::assert_matches(
+            "linux/filter.h",
+            "struct sock_filter",
+            size_of::<SockFilter>(),
+            &[
+                ("code", offset_of!(SockFilter, code)),
+                ("jt", offset_of!(SockFilter, jt)),
+                ("jf", offset_of!(SockFilter, jf)),
+                ("k", offset_of!(SockFilter, k)),
+            ],
+        );
+        crate::layout::assert_matches(
+            "linux/filter.h",
+            "struct sock_fprog",
+            size_of::<Program>(),
+            &[
+                ("len", offset_of!(Program, len)),
+                ("filter", offset_of!(Program, filter)),
+            ],
+        );
+    }
+
+    /// Answers `EXDEV` to `number` and lets everything else pass.
+    fn refuse(number: libc::c_long) -> [SockFilter; 4] {
+        let number = u32::try_from(number).unwrap();
+        let exdev = ERRNO | libc::EXDEV.unsigned_abs();
+        [
+            SockFilter {
+                code: 0x20,
+                jt: 0,
+                jf: 0,
+                k: 0,
+            }, // load the system call's number
+            SockFilter {
+                code: 0x15,
+                jt: 0,
+                jf: 1,
+                k: number,
+            }, // is it this one?
+            SockFilter {
+                code: 0x06,
+                jt: 0,
+                jf: 0,
+                k: exdev,
+            },
+            SockFilter {
+                code: 0x06,
+                jt: 0,
+                jf: 0,
+                k: ALLOW,
+            },
+        ]
+    }
+
+    #[test]
+    fn a_filter_holds_for_the_thread_that_loaded_it() {
+        thread::spawn(|| {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            let filter = refuse(libc::SYS_getpriority);
+            assert!(load(&filter, SeccompFlags::empty()).unwrap().is_none());
+            let refused = rustix::process::getpriority_process(None);
+            assert_eq!(refused.unwrap_err(), Errno::XDEV);
+        })
+        .join()
+        .unwrap();
+        rustix::process::getpriority_process(None).unwrap();
+    }
+
+    #[test]
+    fn a_listener_is_returned_when_asked_for() {
+        thread::spawn(|| {
+            rustix::thread::set_no_new_privs(true).unwrap();
+            let filter = refuse(libc::SYS_getpriority);
+            assert!(load(&filter, SeccompFlags::NEW_LISTENER).unwrap().is_some());
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn what_is_no_program_is_refused() {
+        let endless = [SockFilter {
+            code: 0x20,
+            jt: 0,
+            jf: 0,
+            k: 0,
+        }];
+        assert_eq!(
+            load(&endless, SeccompFlags::empty()).unwrap_err(),
+            Errno::INVAL
+        );
+        assert_eq!(load(&[], SeccompFlags::empty()).unwrap_err(), Errno::INVAL);
+        let long = vec![endless[0]; 70_000];
+        assert_eq!(
+            load(&long, SeccompFlags::empty()).unwrap_err(),
+            Errno::INVAL
+        );
+    }
+
+    #[test]
+    fn kernel_says_which_actions_and_flags_it_knows() {
+        assert!(action_available(ALLOW).unwrap());
+        assert!(action_available(ERRNO).unwrap());
+        assert!(!action_available(0x1234_0000).unwrap());
+        assert!(flags_available(SeccompFlags::LOG | SeccompFlags::SPEC_ALLOW).unwrap());
+        assert!(!flags_available(SeccompFlags::from_bits_retain(1 << 30)).unwrap());
+    }
+}

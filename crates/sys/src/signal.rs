@@ -110,21 +110,66 @@ pub fn set_default(signal: Signal) -> Result<()> {
 }
 
 /// Gives every signal its default action. Rust's own handler, which explains stack overflows, goes as well.
+///
+/// This includes the two numbers libc keeps to itself where an ancestor ignored them: programs are started that way, and
+/// the next libc cannot tell. Its own handlers on them stay; `exec` ends those.
 pub fn reset_all() -> Result<()> {
-    (1..=LAST)
-        .filter(|number| ![libc::SIGKILL, libc::SIGSTOP].contains(number))
-        .filter(|number| !RESERVED.contains(number))
-        .try_for_each(|number| set_action(number, libc::SIG_DFL))
+    for number in 1..=LAST {
+        let skip = match number {
+            libc::SIGKILL | libc::SIGSTOP => true,
+            number => RESERVED.contains(&number) && action(number)? != libc::SIG_IGN,
+        };
+        if !skip {
+            set_action(number, libc::SIG_DFL)?;
+        }
+    }
+    Ok(())
 }
 
-fn set_action(number: c_int, action: libc::sighandler_t) -> Result<()> {
-    // SAFETY: the action is "default" or "ignore": no code of ours will run in a handler.
-    let former = unsafe { libc::signal(number, action) };
-    if former == libc::SIG_ERR {
-        Err(call::last_errno())
-    } else {
-        Ok(())
-    }
+/// The kernel's `struct sigaction`, not libc's, which refuses the numbers it keeps to itself.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct KernelAction {
+    handler: libc::sighandler_t,
+    flags: libc::c_ulong,
+    restorer: usize,
+    mask: u64,
+}
+
+const _: () = assert!(size_of::<KernelAction>() == 3 * size_of::<usize>() + size_of::<u64>());
+
+fn set_action(number: c_int, handler: libc::sighandler_t) -> Result<()> {
+    let action = KernelAction {
+        handler,
+        ..KernelAction::default()
+    };
+    // SAFETY: the kernel reads one action, which says "default" or "ignore": no code of ours will run in a handler.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            &raw const action,
+            ptr::null_mut::<KernelAction>(),
+            size_of::<u64>(),
+        )
+    };
+    call::long(result).map(drop)
+}
+
+/// Returns the handler of a signal, or `SIG_DFL` or `SIG_IGN`.
+fn action(number: c_int) -> Result<libc::sighandler_t> {
+    let mut action = KernelAction::default();
+    // SAFETY: the kernel writes one action to where there is room for one, and changes nothing.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigaction,
+            number,
+            ptr::null::<KernelAction>(),
+            &raw mut action,
+            size_of::<u64>(),
+        )
+    };
+    call::long(result).map(|_| action.handler)
 }
 
 /// Opens a descriptor that is readable while one of `set` is pending. Block the set first.
@@ -194,4 +239,71 @@ pub fn read(signalfd: impl AsFd) -> Result<Option<Received>> {
         code: info.ssi_code,
         status: info.ssi_status,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    //! Signals that arrive are in `tests/processes.rs`: here another thread would get them.
+    use super::*;
+    use std::mem::offset_of;
+
+    #[test]
+    fn siginfo_is_laid_out_as_in_the_headers() {
+        crate::layout::assert_matches(
+            "linux/signalfd.h",
+            "struct signalfd_siginfo",
+            size_of::<libc::signalfd_siginfo>(),
+            &[
+                ("ssi_signo", offset_of!(libc::signalfd_siginfo, ssi_signo)),
+                ("ssi_code", offset_of!(libc::signalfd_siginfo, ssi_code)),
+                ("ssi_pid", offset_of!(libc::signalfd_siginfo, ssi_pid)),
+                ("ssi_uid", offset_of!(libc::signalfd_siginfo, ssi_uid)),
+                ("ssi_status", offset_of!(libc::signalfd_siginfo, ssi_status)),
+            ],
+        );
+    }
+
+    #[test]
+    fn numbers_outside_the_kernels_or_kept_by_libc_are_no_signals() {
+        for number in [-1, 0, 32, 33, 65, 128] {
+            assert!(from_raw(number).is_none(), "{number}");
+        }
+        for number in [1, 9, 31, 34, 37, 64] {
+            assert_eq!(from_raw(number).unwrap().as_raw(), number);
+        }
+    }
+
+    #[test]
+    fn sets_have_one_bit_a_signal() {
+        let set = SignalSet::empty().with(Signal::HUP).with(Signal::CHILD);
+        assert!(set.contains(Signal::HUP) && set.contains(Signal::CHILD));
+        assert!(!set.contains(Signal::TERM));
+        assert_eq!(
+            set.without(Signal::HUP),
+            SignalSet::from_iter([Signal::CHILD])
+        );
+        assert_eq!(set.0, 1 | 1 << 16);
+        assert!(SignalSet::all().contains(from_raw(64).unwrap()));
+        assert_eq!(SignalSet::all().0.count_ones(), 62);
+    }
+
+    #[test]
+    fn mask_is_changed_and_the_former_one_returned() {
+        let usr1 = SignalSet::empty().with(Signal::USR1);
+        let before = block(usr1).unwrap();
+        assert!(!before.contains(Signal::USR1));
+        assert!(unblock(usr1).unwrap().contains(Signal::USR1));
+        assert_eq!(set_mask(before).unwrap(), before);
+    }
+
+    #[test]
+    fn nothing_pending_reads_as_none() {
+        let fd = signalfd(SignalSet::empty().with(Signal::USR2)).unwrap();
+        assert_eq!(read(&fd).unwrap(), None);
+    }
+
+    #[test]
+    fn kill_cannot_be_ignored() {
+        assert_eq!(ignore(Signal::KILL).unwrap_err(), Errno::INVAL);
+    }
 }
