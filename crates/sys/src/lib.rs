@@ -36,6 +36,7 @@ pub mod clone;
 pub mod close_range;
 pub mod exec;
 pub mod ids;
+pub mod inherited;
 #[cfg(test)]
 mod layout;
 pub mod mount;
