@@ -6,6 +6,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use hull_fs::tar::Limits;
+use hull_fs::{Durability, Lock};
 use hull_types::DiffId;
 
 use crate::{LayerRecord, SnapshotError};
@@ -60,11 +61,11 @@ pub trait Unpacking: fmt::Debug {
 #[derive(Debug)]
 pub struct Hold {
     /// A shared lock on the layer's lock file.
-    _lock: OwnedFd,
+    _lock: Lock,
 }
 
 impl Hold {
-    pub(crate) fn new(lock: OwnedFd) -> Self {
+    pub(crate) fn new(lock: Lock) -> Self {
         Self { _lock: lock }
     }
 }
@@ -81,12 +82,24 @@ pub struct Collected {
 }
 
 /// How layers are unpacked.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// What an archive may ask for.
     pub limits: Limits,
     /// How opaque directories are marked.
     pub marks: WhiteoutMarks,
+    /// Whether a layer is on disk before it is visible. Layers that are not may be empty files after a power failure.
+    pub durability: Durability,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            marks: WhiteoutMarks::default(),
+            durability: Durability::Synced,
+        }
+    }
 }
 
 /// Under which attributes overlayfs keeps its marks.

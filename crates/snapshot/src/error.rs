@@ -1,7 +1,8 @@
 //! What can go wrong with layers.
 
-use std::{io, path::PathBuf};
+use std::path::PathBuf;
 
+use hull_fs::FsError;
 use hull_fs::tar::{EntryPath, TarError};
 use hull_types::{DiffId, ErrorKind};
 use rustix::io::Errno;
@@ -36,18 +37,21 @@ pub enum SnapshotError {
         /// What the kernel said.
         source: Errno,
     },
-    /// Something in the store could not be made, read or changed.
-    #[error("cannot {action} {path}")]
+    /// Something in the store could not be made, read, changed or removed.
+    #[error(transparent)]
+    Files(#[from] FsError),
+    /// A finished layer could not take its place.
+    #[error("cannot {action} {path}", path = path.display())]
     Store {
         /// What was tried.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
         /// What the kernel said.
-        source: io::Error,
+        source: Errno,
     },
     /// A layer's record does not parse.
-    #[error("{path} is damaged")]
+    #[error("{path} is damaged", path = path.display())]
     Damaged {
         /// The record.
         path: PathBuf,
@@ -55,7 +59,7 @@ pub enum SnapshotError {
         source: serde_json::Error,
     },
     /// The record was written by a newer Hull.
-    #[error("{path} has version {version}; this Hull knows {known}")]
+    #[error("{path} has version {version}, this Hull knows {known}", path = path.display())]
     TooNew {
         /// The record.
         path: PathBuf,
@@ -92,6 +96,7 @@ impl SnapshotError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Held(_) => ErrorKind::WrongState,
             Self::Archive(error) => error.kind(),
+            Self::Files(error) => error.kind(),
             Self::Refused { .. } => ErrorKind::InvalidInput,
             Self::TooNew { .. } | Self::TooDeep { .. } => ErrorKind::Unsupported,
             Self::Mount { source, .. } => match *source {
@@ -142,6 +147,9 @@ pub enum Refusal {
     /// A hard link whose target is not there (yet).
     #[error("is a hard link to `{0}`, which does not come before it in the layer")]
     LinkTarget(EntryPath),
+    /// A hard link whose target is reached through a symbolic link.
+    #[error("is a hard link to `{0}`, on the way to which is a symbolic link")]
+    LinkThroughSymlink(EntryPath),
     /// A hard link to itself.
     #[error("is a hard link to itself")]
     LinkToItself,

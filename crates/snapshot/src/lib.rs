@@ -14,10 +14,13 @@
 //! which names appear and disappear, and is never held for longer than those.
 #![forbid(unsafe_code)]
 
+mod directories;
 mod driver;
 mod error;
+mod extract;
 mod record;
 
+pub use directories::Directories;
 pub use driver::{Collected, Driver, Hold, Options, Unpacking, WhiteoutMarks};
 pub use error::{Refusal, SnapshotError};
 pub use record::LayerRecord;

@@ -1,7 +1,13 @@
 //! What is remembered about an unpacked layer: `layer.json` beside its tree.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use hull_types::DiffId;
 use serde::{Deserialize, Serialize};
+
+use crate::SnapshotError;
+use crate::extract::Summary;
 
 /// The record of an unpacked layer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,4 +29,50 @@ pub struct LayerRecord {
 impl LayerRecord {
     /// The version written, and the newest one read.
     pub const VERSION: u32 = 1;
+
+    pub(crate) fn new(id: &DiffId, summary: &Summary) -> Self {
+        let text = |names: &BTreeSet<Vec<u8>>| {
+            names
+                .iter()
+                .map(|name| name.escape_ascii().to_string())
+                .collect()
+        };
+        Self {
+            version: Self::VERSION,
+            diff_id: id.clone(),
+            size: summary.size,
+            entries: summary.entries,
+            skipped: text(&summary.skipped),
+            dropped_attributes: text(&summary.dropped_attributes),
+        }
+    }
+
+    pub(crate) fn print(&self) -> Vec<u8> {
+        let mut text =
+            serde_json::to_vec_pretty(self).expect("a record has no maps and no failing parts");
+        text.push(b'\n');
+        text
+    }
+
+    pub(crate) fn parse(bytes: &[u8], path: impl Fn() -> PathBuf) -> Result<Self, SnapshotError> {
+        /// All that is read before the version is known.
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let damaged = |source| SnapshotError::Damaged {
+            path: path(),
+            source,
+        };
+        let Version { version } = serde_json::from_slice(bytes).map_err(damaged)?;
+        if version > Self::VERSION {
+            let known = Self::VERSION;
+            return Err(SnapshotError::TooNew {
+                path: path(),
+                version,
+                known,
+            });
+        }
+        serde_json::from_slice(bytes).map_err(damaged)
+    }
 }

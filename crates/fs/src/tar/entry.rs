@@ -193,14 +193,14 @@ impl EntryPath {
             .filter(|component| !component.is_empty())
     }
 
-    /// Returns the path above (the root's for a name in the root) and the last component; nothing for the root itself.
-    pub fn split_last(&self) -> Option<(Self, &[u8])> {
+    /// Returns the path above (empty for a name in the root) and the last component; nothing for the root itself.
+    pub fn parts(&self) -> Option<(&[u8], &[u8])> {
         if self.0.is_empty() {
             return None;
         }
         Some(match self.0.iter().rposition(|byte| *byte == b'/') {
-            Some(slash) => (Self(self.0[..slash].to_vec()), &self.0[slash + 1..]),
-            None => (Self::root(), &self.0),
+            Some(slash) => (&self.0[..slash], &self.0[slash + 1..]),
+            None => (&[], &self.0),
         })
     }
 }
@@ -257,12 +257,16 @@ mod tests {
     }
 
     #[test]
-    fn split_last_gives_parent_and_name() {
+    fn parts_are_parent_and_name() {
         let path = EntryPath::parse(b"a/b/c").unwrap();
-        let (parent, name) = path.split_last().unwrap();
-        assert_eq!((parent.as_bytes(), name), (&b"a/b"[..], &b"c"[..]));
-        assert_eq!(parent.join(b"c"), path);
-        assert!(EntryPath::root().split_last().is_none());
+        let (parent, name) = path.parts().unwrap();
+        assert_eq!((parent, name), (&b"a/b"[..], &b"c"[..]));
+        assert_eq!(EntryPath::parse(parent).unwrap().join(b"c"), path);
+        assert_eq!(
+            EntryPath::parse(b"a").unwrap().parts(),
+            Some((&b""[..], &b"a"[..]))
+        );
+        assert!(EntryPath::root().parts().is_none());
         assert_eq!(path.components().count(), 3);
         assert_eq!(EntryPath::root().components().count(), 0);
     }

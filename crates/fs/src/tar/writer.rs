@@ -51,11 +51,7 @@ impl<W: Write> Writer<W> {
 
     fn append_records(&mut self, entry: &Entry, records: &[u8]) -> Result<(), TarError> {
         let mut header = tar::Header::new_ustar();
-        let name = entry
-            .path
-            .split_last()
-            .map_or(&b"root"[..], |(_, name)| name)
-            .to_vec();
+        let name = entry.path.parts().map_or(&b"root"[..], |(_, name)| name);
         let name = [b"PaxHeaders/", &name[..name.len().min(80)]].concat();
         header.as_old_mut().name[..name.len()].copy_from_slice(&name);
         header.set_entry_type(tar::EntryType::XHeader);
