@@ -118,9 +118,14 @@ pub(crate) fn place(dir: impl AsFd, name: impl AsRef<Path>) -> PathBuf {
         Ok(text) => PathBuf::from(OsString::from_vec(text.into_bytes())),
         Err(_) => PathBuf::new(),
     };
-    let name = name.as_ref();
     // What an image calls `/etc` lies below the directory, in the message too.
-    dir.join(name.strip_prefix("/").unwrap_or(name))
+    let name = name.as_ref();
+    let name = name.strip_prefix("/").unwrap_or(name);
+    if name.as_os_str().is_empty() {
+        dir
+    } else {
+        dir.join(name)
+    }
 }
 
 /// Returns `name` if it is one component that names an entry: not empty, `.`, `..` or a path.

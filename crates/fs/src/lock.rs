@@ -201,3 +201,156 @@ fn retry_interrupted(mut call: impl FnMut() -> SysResult<()>) -> SysResult<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::process::{Child, Command, Stdio};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A directory with a file called `lock`, and a function that opens it anew.
+    fn home() -> (tempfile::TempDir, File) {
+        let home = tempfile::tempdir().unwrap();
+        File::create(home.path().join("lock")).unwrap();
+        let dir = File::open(home.path()).unwrap();
+        (home, dir)
+    }
+
+    fn held(dir: &File) -> bool {
+        Lock::held_by_someone(dir, "lock").unwrap()
+    }
+
+    #[test]
+    fn asking_disturbs_nobody() {
+        let (_home, dir) = home();
+        assert!(!held(&dir));
+        let lock = Lock::try_acquire_at(&dir, "lock").unwrap().unwrap();
+        assert!(held(&dir));
+        assert!(Lock::try_acquire_at(&dir, "lock").unwrap().is_none());
+        drop(lock);
+        assert!(!held(&dir));
+        let _lock = Lock::acquire_at(&dir, "lock").unwrap();
+    }
+
+    #[test]
+    fn absent_file_is_held_by_nobody_and_stays_absent() {
+        let (home, dir) = home();
+        assert!(!Lock::held_by_someone(&dir, "other").unwrap());
+        assert!(!home.path().join("other").exists());
+    }
+
+    #[test]
+    fn shared_holders_keep_the_exclusive_one_out() {
+        let (home, dir) = home();
+        let open = || File::open(home.path().join("lock")).unwrap();
+        let first = Lock::acquire_shared(open()).unwrap();
+        let second = Lock::try_acquire_shared(open()).unwrap().unwrap();
+        assert!(Lock::try_acquire_at(&dir, "lock").unwrap().is_none());
+        drop((first, second));
+        assert!(Lock::try_acquire_at(&dir, "lock").unwrap().is_some());
+    }
+
+    /// Another process that has a copy of the lock's descriptor, as its standard input.
+    fn process_with(lock: OwnedFd) -> Child {
+        Command::new("sleep")
+            .arg("60")
+            .stdin(Stdio::from(lock))
+            .spawn()
+            .unwrap()
+    }
+
+    fn end(mut child: Child) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn lock_lives_in_another_program_and_dies_with_it() {
+        let (_home, dir) = home();
+        let lock = Lock::acquire_at(&dir, "lock").unwrap();
+        let child = process_with(lock.into_fd());
+        assert!(held(&dir));
+        assert!(Lock::try_acquire_at(&dir, "lock").unwrap().is_none());
+        end(child); // kill -9
+        assert!(!held(&dir));
+    }
+
+    #[test]
+    fn lock_survives_the_death_of_one_of_two_holders() {
+        let (_home, dir) = home();
+        let lock = Lock::acquire_at(&dir, "lock").unwrap();
+        end(process_with(lock.as_fd().try_clone_to_owned().unwrap()));
+        assert!(held(&dir));
+    }
+
+    #[test]
+    fn release_takes_it_from_every_copy() {
+        let (_home, dir) = home();
+        let lock = Lock::acquire_at(&dir, "lock").unwrap();
+        let child = process_with(lock.as_fd().try_clone_to_owned().unwrap());
+        lock.release().unwrap();
+        assert!(!held(&dir));
+        end(child);
+    }
+
+    #[test]
+    fn descriptor_is_closed_by_exec_unless_told_otherwise() {
+        let (_home, dir) = home();
+        let lock = Lock::acquire_at(&dir, "lock").unwrap();
+        let closes = |lock: &Lock| fcntl_getfd(lock).unwrap().contains(FdFlags::CLOEXEC);
+        assert!(closes(&lock));
+        lock.set_inherit(Inherit::AcrossExec).unwrap();
+        assert!(!closes(&lock));
+        // What the program on the other side of the exec does.
+        let lock = Lock::from_fd(lock.into_fd()).unwrap().unwrap();
+        assert!(closes(&lock));
+        assert!(held(&dir));
+    }
+
+    #[test]
+    fn descriptor_without_the_lock_is_not_taken_for_one_with() {
+        let (home, dir) = home();
+        let _lock = Lock::acquire_at(&dir, "lock").unwrap();
+        let open = File::options()
+            .write(true)
+            .open(home.path().join("lock"))
+            .unwrap();
+        assert!(Lock::from_fd(open.into()).unwrap().is_none());
+    }
+
+    #[test]
+    fn waiter_does_not_end_up_with_the_lock_of_a_removed_file() {
+        let (home, dir) = home();
+        let first = Lock::acquire_at(&dir, "lock").unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| Lock::acquire_at(&dir, "lock").unwrap());
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::fs::remove_file(home.path().join("lock")).unwrap();
+            drop(first);
+            let second = waiter.join().unwrap();
+            // The file that bears the name now is the one that is locked.
+            assert!(held(&dir));
+            drop(second);
+        });
+    }
+
+    #[test]
+    fn one_at_a_time_among_many_threads() {
+        let (_home, dir) = home();
+        let (inside, entered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let _lock = Lock::acquire_at(&dir, "lock").unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        entered.fetch_add(1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(entered.into_inner(), 200);
+    }
+}

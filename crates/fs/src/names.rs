@@ -21,3 +21,17 @@ pub fn random_hex(bytes: usize) -> Result<String, FsError> {
 pub fn temp_name() -> Result<String, FsError> {
     Ok(format!(".tmp-{}", random_hex(16)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_differ_and_are_known_by_their_prefix() {
+        let (one, other) = (temp_name().unwrap(), temp_name().unwrap());
+        assert!(one.starts_with(".tmp-") && one.len() == 5 + 32);
+        assert_ne!(one, other);
+        assert_eq!(random_hex(300).unwrap().len(), 512);
+        assert_eq!(random_hex(0).unwrap(), "");
+    }
+}

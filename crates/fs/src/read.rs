@@ -73,3 +73,56 @@ pub fn list(dir: impl AsFd) -> Result<Vec<OsString>, FsError> {
     }
     Ok(names)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn record_is_read_whole_and_only_if_it_is_one() {
+        let home = tempfile::tempdir().unwrap();
+        File::create(home.path().join("record"))
+            .unwrap()
+            .write_all(b"12345")
+            .unwrap();
+        std::os::unix::fs::symlink("record", home.path().join("link")).unwrap();
+        let dir = File::open(home.path()).unwrap();
+        assert_eq!(read_at(&dir, "record", 5).unwrap(), b"12345");
+        assert!(matches!(
+            read_at(&dir, "record", 4),
+            Err(FsError::TooLarge { .. })
+        ));
+        assert!(matches!(
+            read_at(&dir, "link", 5),
+            Err(FsError::Open { .. })
+        ));
+        assert!(matches!(
+            read_at(&dir, "../x", 5),
+            Err(FsError::BadName { .. })
+        ));
+        let absent = read_at(&dir, "absent", 5).unwrap_err();
+        let path = home.path().join("absent");
+        assert_eq!(
+            absent.to_string(),
+            format!("cannot open {}", path.display())
+        );
+        assert!(absent.is_not_found());
+        assert_eq!(absent.kind(), hull_types::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn entries_are_listed_again_and_again() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = File::open(home.path()).unwrap();
+        assert!(list(&dir).unwrap().is_empty());
+        for name in ["a", "b"] {
+            File::create(home.path().join(name)).unwrap();
+        }
+        for _ in 0..2 {
+            let mut names = list(&dir).unwrap();
+            names.sort();
+            assert_eq!(names, ["a", "b"]);
+        }
+    }
+}

@@ -48,6 +48,7 @@ pub fn remove_tree(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), FsErro
     let mut sweep = Sweep {
         top: top.as_fd(),
         removed: 0,
+        moved: 0,
         failure: None,
     };
     sweep.finish(dir, &name, top.as_fd(), 1);
@@ -58,8 +59,10 @@ pub fn remove_tree(dir: impl AsFd, name: impl AsRef<OsStr>) -> Result<(), FsErro
 struct Sweep<'fd> {
     /// The directory at the top of the tree, to which deep ones are moved.
     top: BorrowedFd<'fd>,
-    /// How many entries were removed from where they were: as long as it grows, another pass is worth it.
+    /// How many entries were removed: as long as it grows, another pass is worth it.
     removed: u64,
+    /// How many directories were moved to the top.
+    moved: u64,
     /// The first thing that could not be removed.
     failure: Option<FsError>,
 }
@@ -67,34 +70,27 @@ struct Sweep<'fd> {
 impl Sweep<'_> {
     /// Removes the directory `name` in `parent`, open as `dir` and `depth` levels down.
     fn finish(&mut self, parent: BorrowedFd<'_>, name: &CStr, dir: BorrowedFd<'_>, depth: usize) {
-        for _ in 0..PASSES {
+        for pass in 1.. {
+            let (removed, moved) = (self.removed, self.moved);
             self.empty(dir, depth);
             match self.detach(parent, name, AtFlags::REMOVEDIR) {
                 Ok(()) => return,
-                Err(Errno::NOTEMPTY | Errno::EXIST) if self.failure.is_none() => {}
+                // Deep directories were moved to the top, which this may be; or entries were skipped or appeared.
+                Err(Errno::NOTEMPTY | Errno::EXIST)
+                    if self.moved > moved || (self.removed > removed && pass < PASSES) => {}
                 Err(source) => return self.note(parent, name, source),
             }
         }
-        self.note(parent, name, Errno::NOTEMPTY);
     }
 
     /// Removes what is in `dir`.
     fn empty(&mut self, dir: BorrowedFd<'_>, depth: usize) {
-        loop {
-            let before = self.removed;
-            let directories = match self.unlink_files(dir) {
-                Ok(directories) => directories,
-                Err(source) => return self.note(dir, c"", source),
-            };
-            if directories.is_empty() {
-                return;
-            }
-            for name in &directories {
-                self.remove_directory(dir, name, depth);
-            }
-            // Once more: those too deep have arrived at the top by now.
-            if self.removed == before {
-                return;
+        match self.unlink_files(dir) {
+            Err(source) => self.note(dir, c"", source),
+            Ok(directories) => {
+                for name in &directories {
+                    self.remove_directory(dir, name, depth);
+                }
             }
         }
     }
@@ -153,7 +149,7 @@ impl Sweep<'_> {
             errno => Err(errno),
         });
         match moved {
-            Ok(()) | Err(Errno::NOENT) => self.removed += 1,
+            Ok(()) | Err(Errno::NOENT) => self.moved += 1,
             Err(source) => self.note(parent, name, source),
         }
     }
@@ -206,5 +202,195 @@ fn failure(dir: BorrowedFd<'_>, name: &CStr, source: Errno) -> FsError {
         // EXDEV from entering, EBUSY from unlinking or moving it.
         Errno::XDEV | Errno::BUSY => FsError::MountPoint { path },
         source => FsError::Remove { path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::mkdirat;
+    use std::fs::{self, File};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    fn home() -> (tempfile::TempDir, File) {
+        let home = tempfile::tempdir().unwrap();
+        let dir = File::open(home.path()).unwrap();
+        (home, dir)
+    }
+
+    /// Makes `depth` directories inside each other, with a file in each; too deep for any path.
+    fn deep_tree(dir: &File, depth: usize) {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut current = openat(dir, c".", flags, Mode::empty()).unwrap();
+        for level in 0..depth {
+            let name = if level == 0 { c"tree" } else { c"down" };
+            mkdirat(&current, name, Mode::RWXU).unwrap();
+            current = openat(&current, name, flags, Mode::empty()).unwrap();
+            let create = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+            openat(&current, c"file", create, Mode::RUSR).unwrap();
+        }
+    }
+
+    #[test]
+    fn file_link_directory_and_nothing_are_removed() {
+        let (home, dir) = home();
+        let path = |name: &str| home.path().join(name);
+        File::create(path("file")).unwrap();
+        symlink("/", path("link")).unwrap();
+        fs::create_dir_all(path("directory/a/b")).unwrap();
+        File::create(path("directory/a/b/c")).unwrap();
+        for name in ["file", "link", "directory", "nothing"] {
+            remove_tree(&dir, name).unwrap();
+        }
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn links_are_removed_and_not_followed() {
+        let (home, dir) = home();
+        let (keep, tree) = (home.path().join("keep"), home.path().join("tree"));
+        fs::create_dir(&keep).unwrap();
+        File::create(keep.join("precious")).unwrap();
+        fs::create_dir(&tree).unwrap();
+        symlink(&keep, tree.join("absolute")).unwrap();
+        symlink("../keep", tree.join("relative")).unwrap();
+        symlink("..", tree.join("up")).unwrap();
+        remove_tree(&dir, "tree").unwrap();
+        assert!(!tree.exists() && keep.join("precious").exists());
+    }
+
+    #[test]
+    fn five_thousand_levels_are_removed() {
+        let (home, dir) = home();
+        deep_tree(&dir, 5000);
+        remove_tree(&dir, "tree").unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn many_entries_are_removed() {
+        let (home, dir) = home();
+        for number in 0..3000 {
+            File::create(home.path().join(format!("{number}"))).unwrap();
+        }
+        for number in 0..300 {
+            fs::create_dir_all(home.path().join(format!("tree/{number}/{number}"))).unwrap();
+        }
+        let parent = File::open(home.path().parent().unwrap()).unwrap();
+        remove_tree(parent, home.path().file_name().unwrap()).unwrap();
+        assert!(rustix::fs::statat(&dir, c"tree", AtFlags::empty()).is_err());
+        assert!(!home.path().exists());
+    }
+
+    #[test]
+    fn only_an_entry_can_be_removed() {
+        let (_home, dir) = home();
+        for name in ["", ".", "..", "a/b", "/tmp"] {
+            let error = remove_tree(&dir, name).unwrap_err();
+            assert!(matches!(error, FsError::BadName { .. }), "{name}: {error}");
+        }
+    }
+
+    /// Runs `act` without the capabilities that let root ignore permissions.
+    fn without_override(act: impl FnOnce() + Send) {
+        use hull_sys::caps::{CapSet, CapSets, current, set};
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let sets = current().unwrap();
+                let none = CapSet::DAC_OVERRIDE | CapSet::DAC_READ_SEARCH;
+                set(CapSets {
+                    effective: sets.effective - none,
+                    ..sets
+                })
+                .unwrap();
+                act();
+            });
+        });
+    }
+
+    #[test]
+    fn directories_without_permissions_get_some() {
+        let (home, dir) = home();
+        let path = |name: &str| home.path().join(name);
+        fs::create_dir_all(path("tree/closed/below")).unwrap();
+        File::create(path("tree/closed/below/file")).unwrap();
+        fs::create_dir_all(path("tree/unwritable/below")).unwrap();
+        let chmod = |name: &str, mode| {
+            fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        chmod("tree/closed/below", 0o500);
+        chmod("tree/closed", 0);
+        chmod("tree/unwritable/below", 0o111);
+        chmod("tree/unwritable", 0o555);
+        chmod("tree", 0o300);
+        without_override(|| remove_tree(&dir, "tree").unwrap());
+        assert!(!path("tree").exists());
+    }
+
+    #[test]
+    fn deep_directories_without_permissions_are_removed() {
+        let (home, dir) = home();
+        let mut path = home.path().join("tree");
+        (0..100).for_each(|_| path.push("d"));
+        fs::create_dir_all(&path).unwrap();
+        while path != home.path() {
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o100)).unwrap();
+            path.pop();
+        }
+        without_override(|| remove_tree(&dir, "tree").unwrap());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_fails_is_named_and_the_rest_is_removed() {
+        let (home, dir) = home();
+        let path = |name: &str| home.path().join(name);
+        for name in ["tree/a/x", "tree/kept/inside", "tree/z/x"] {
+            fs::create_dir_all(path(name)).unwrap();
+        }
+        let Some(mount) = mount_on(&path("tree/kept")) else {
+            return eprintln!("needs root");
+        };
+        File::create(path("tree/kept/precious")).unwrap();
+        let error = remove_tree(&dir, "tree").unwrap_err();
+        assert!(path("tree/kept/precious").exists());
+        assert!(!path("tree/a").exists() && !path("tree/z").exists());
+        let kept = path("tree/kept");
+        assert!(
+            matches!(&error, FsError::MountPoint { path } if *path == kept),
+            "{error}"
+        );
+        assert!(matches!(
+            remove_tree(mount.parent(), "kept"),
+            Err(FsError::MountPoint { .. })
+        ));
+        assert!(path("tree/kept/precious").exists());
+        drop(mount);
+        remove_tree(&dir, "tree").unwrap();
+    }
+
+    /// A tmpfs, mounted as long as this lives.
+    struct Mount(PathBuf);
+
+    impl Mount {
+        fn parent(&self) -> File {
+            File::open(self.0.parent().unwrap()).unwrap()
+        }
+    }
+
+    impl Drop for Mount {
+        fn drop(&mut self) {
+            rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH).unwrap();
+        }
+    }
+
+    fn mount_on(path: &Path) -> Option<Mount> {
+        let flags = rustix::mount::MountFlags::empty();
+        match rustix::mount::mount("tmpfs", path, "tmpfs", flags, c"") {
+            Ok(()) => Some(Mount(path.to_owned())),
+            Err(Errno::PERM) => None,
+            Err(errno) => panic!("{errno}"),
+        }
     }
 }

@@ -112,3 +112,90 @@ fn write_new(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{metadata, read, read_dir};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+    #[test]
+    fn file_is_made_and_replaced_with_exactly_its_mode() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("record");
+        replace(&file, b"one", PRIVATE, Durability::Synced).unwrap();
+        assert_eq!(read(&file).unwrap(), b"one");
+        assert_eq!(
+            metadata(&file).unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
+        let open_to_all = Mode::from_raw_mode(0o666);
+        replace(&file, b"two", open_to_all, Durability::Cached).unwrap();
+        assert_eq!(read(&file).unwrap(), b"two");
+        assert_eq!(
+            metadata(&file).unwrap().permissions().mode() & 0o7777,
+            0o666
+        );
+        assert_eq!(read_dir(home.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn readers_see_the_old_or_the_new_and_nothing_between() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("record");
+        let contents = [[b'a'; 70_000], [b'b'; 70_000]];
+        replace(&file, &contents[0], PRIVATE, Durability::Cached).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 0..200 {
+                    replace(&file, &contents[round % 2], PRIVATE, Durability::Cached).unwrap();
+                }
+            });
+            for _ in 0..200 {
+                let seen = read(&file).unwrap();
+                assert!(
+                    contents.iter().any(|whole| whole[..] == seen),
+                    "{} bytes",
+                    seen.len()
+                );
+            }
+        });
+    }
+
+    #[test]
+    fn symbolic_link_is_replaced_and_its_target_left_alone() {
+        let home = tempfile::tempdir().unwrap();
+        let (target, link) = (home.path().join("target"), home.path().join("link"));
+        replace(&target, b"precious", PRIVATE, Durability::Cached).unwrap();
+        symlink(&target, &link).unwrap();
+        replace(&link, b"new", PRIVATE, Durability::Cached).unwrap();
+        assert_eq!(read(&target).unwrap(), b"precious");
+        assert!(metadata(&link).unwrap().is_file());
+    }
+
+    #[test]
+    fn failure_names_the_file_and_leaves_nothing_behind() {
+        let home = tempfile::tempdir().unwrap();
+        let directory = home.path().join("directory");
+        std::fs::create_dir(&directory).unwrap();
+        let error = replace(&directory, b"x", PRIVATE, Durability::Cached).unwrap_err();
+        let path = directory.display();
+        assert_eq!(
+            error.to_string(),
+            format!("cannot rename a new file to {path}")
+        );
+        assert_eq!(read_dir(home.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn paths_and_dots_are_not_names() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = std::fs::File::open(home.path()).unwrap();
+        for name in ["", ".", "..", "a/b", "/etc/passwd"] {
+            let error = replace_at(&dir, name, b"x", PRIVATE, Durability::Cached).unwrap_err();
+            assert!(matches!(error, FsError::BadName { .. }), "{name}: {error}");
+        }
+    }
+}

@@ -1,16 +1,4 @@
 //! What was begun is undone, unless it is kept.
-//!
-//! ```
-//! # use hull_fs::Undo;
-//! # use std::cell::RefCell;
-//! # let done = RefCell::new(Vec::new());
-//! # let step = |what| { done.borrow_mut().push(what); Ok::<(), std::io::Error>(()) };
-//! let mut undo = Undo::default();
-//! undo.push("remove network namespace", || step("net"));
-//! undo.push("remove snapshot", || step("snapshot"));
-//! drop(undo); // an early return: newest first
-//! assert_eq!(*done.borrow(), ["snapshot", "net"]);
-//! ```
 
 use std::error::Error;
 use std::fmt;
@@ -102,5 +90,63 @@ impl fmt::Debug for Undo<'_> {
         f.debug_list()
             .entries(self.steps.iter().map(|(what, _)| what))
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::io;
+
+    #[test]
+    fn steps_are_taken_back_newest_first() {
+        let done = RefCell::new(Vec::new());
+        let step = |number| {
+            done.borrow_mut().push(number);
+            Ok::<(), io::Error>(())
+        };
+        let mut undo = Undo::default();
+        (1..=3).for_each(|number| undo.push("count", move || step(number)));
+        drop(undo);
+        assert_eq!(*done.borrow(), [3, 2, 1]);
+    }
+
+    #[test]
+    fn kept_steps_are_not_taken() {
+        let mut undo = Undo::default();
+        undo.push("do this", || -> Result<(), io::Error> {
+            panic!("it was kept")
+        });
+        undo.keep();
+    }
+
+    #[test]
+    fn failure_is_reported_and_does_not_stop_the_others() {
+        let (done, failures) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+        let mut undo = Undo::reporting(|failure| failures.borrow_mut().push(failure));
+        undo.push("remove first", || {
+            done.borrow_mut().push(1);
+            Ok::<(), io::Error>(())
+        });
+        undo.push("remove second", || Err("it is busy"));
+        drop(undo);
+        assert_eq!(*done.borrow(), [1]);
+        let failures = failures.into_inner();
+        assert_eq!(failures[0].to_string(), "cannot remove second");
+        assert_eq!(failures[0].source().unwrap().to_string(), "it is busy");
+    }
+
+    #[test]
+    fn steps_taken_now_are_not_taken_again() {
+        let count = RefCell::new(0);
+        let mut undo = Undo::default();
+        undo.push("count", || {
+            *count.borrow_mut() += 1;
+            Err("always")
+        });
+        assert_eq!(format!("{undo:?}"), "[\"count\"]");
+        let failures = undo.run();
+        assert_eq!((failures.len(), *count.borrow()), (1, 1));
     }
 }

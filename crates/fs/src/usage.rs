@@ -157,3 +157,72 @@ impl Walk {
 fn identity(stat: &Stat) -> (u64, u64) {
     (stat.st_dev, stat.st_ino)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::io::Write;
+    use std::process::Command;
+
+    fn usage(path: &std::path::Path) -> Usage {
+        disk_usage(File::open(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn tree_is_counted_as_du_counts_it() {
+        let home = tempfile::tempdir().unwrap();
+        for name in ["a/b/c", "a/d", "e"] {
+            fs::create_dir_all(home.path().join(name)).unwrap();
+        }
+        let mut file = File::create(home.path().join("a/b/file")).unwrap();
+        file.write_all(&[1; 100_000]).unwrap();
+        fs::hard_link(home.path().join("a/b/file"), home.path().join("e/again")).unwrap();
+        let holes = File::create(home.path().join("holes")).unwrap();
+        holes.set_len(1 << 30).unwrap();
+        std::os::unix::fs::symlink("/usr", home.path().join("link")).unwrap();
+        // Delayed allocation: blocks are counted once they are there.
+        rustix::fs::syncfs(&file).unwrap();
+        let du = Command::new("du")
+            .args(["-s", "--block-size=1"])
+            .arg(home.path())
+            .output();
+        let du = String::from_utf8(du.unwrap().stdout).unwrap();
+        let bytes: u64 = du.split_whitespace().next().unwrap().parse().unwrap();
+        assert_eq!(
+            usage(home.path()),
+            Usage {
+                bytes,
+                inodes: 9,
+                unreadable: 0
+            }
+        );
+    }
+
+    #[test]
+    fn depth_costs_no_descriptors() {
+        let home = tempfile::tempdir().unwrap();
+        let mut current = OwnedFd::from(File::open(home.path()).unwrap());
+        for _ in 0..1500 {
+            rustix::fs::mkdirat(&current, c"down", Mode::RWXU).unwrap();
+            current = openat(&current, c"down", DIRECTORY, Mode::empty()).unwrap();
+        }
+        assert_eq!(usage(home.path()).inodes, 1501);
+        crate::remove_tree(File::open(home.path()).unwrap(), "down").unwrap();
+    }
+
+    #[test]
+    fn root_mount_below_is_not_counted() {
+        let home = tempfile::tempdir().unwrap();
+        let point = home.path().join("mount");
+        fs::create_dir(&point).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        if rustix::mount::mount("tmpfs", &point, "tmpfs", flags, c"").is_err() {
+            return eprintln!("needs root");
+        }
+        File::create(point.join("file")).unwrap();
+        let counted = usage(home.path());
+        rustix::mount::unmount(&point, rustix::mount::UnmountFlags::DETACH).unwrap();
+        assert_eq!(counted.inodes, 2);
+    }
+}
