@@ -1,0 +1,173 @@
+//! What a monitor is told: everything it needs to start a pod's container and look after it, decided before.
+
+use std::{os::fd::OwnedFd, path::PathBuf};
+
+use hull_cgroup::{GroupPath, Hierarchies};
+use hull_spec::runtime::Spec;
+use hull_types::{ContainerId, ErrorKind, PodId};
+use serde::{Deserialize, Serialize};
+
+use crate::LogOptions;
+
+/// The order to start one container and supervise it. Written as JSON into the program `hull-monitor`'s standard input, or
+/// passed by value when `hull run` itself becomes the monitor.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Handover {
+    /// The store's root directory.
+    pub root: PathBuf,
+    /// The directory for sockets; nothing in it outlives a boot.
+    pub run: PathBuf,
+    pub pod: PodId,
+    /// The container's place in its pod.
+    pub place: usize,
+    pub id: ContainerId,
+    /// The container in OCI's words.
+    pub spec: Spec,
+    pub rootfs: Rootfs,
+    /// Files that Hull makes for the container, such as `/etc/hosts`: path inside, contents.
+    pub files: Vec<(PathBuf, String)>,
+    pub filter: Filter,
+    /// Where the cgroup hierarchies are, found once per boot.
+    pub hierarchies: Hierarchies,
+    /// The container's cgroup below the root of each hierarchy; none where the caller may make none.
+    pub cgroup: Option<GroupPath>,
+    /// The first of the ids that are the pod's for this run; given back at its end.
+    pub ids: Option<u32>,
+    /// The bridge network it is connected to, if any.
+    pub network: Option<Network>,
+    /// Namespaces of others that this one joins.
+    #[serde(default)]
+    pub join: Vec<JoinNamespaces>,
+    /// Who the app is, in docker's words; looked up in the container's own files.
+    pub user: Option<String>,
+    /// Whether there is a terminal, and its size.
+    pub terminal: Option<(u16, u16)>,
+    /// Whether standard input is open.
+    pub interactive: bool,
+    /// Whether clients may attach: a socket is made.
+    pub attachable: bool,
+    pub log: LogOptions,
+    /// Whether the pod is removed when it ends.
+    pub remove: bool,
+    /// Whether Hull's own init runs as the first process.
+    pub init: bool,
+    /// How many descriptors of layers follow the fixed ones (program only).
+    pub layers: usize,
+    /// Whether a client's socket follows them (program only).
+    pub client: bool,
+}
+
+/// What the root file system is made of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Rootfs {
+    /// The layers handed over, below the container's own upper directory.
+    Overlay,
+    /// The running host's `/`, below a throw-away upper layer. The paths are hidden: Hull's own directories.
+    Host { hide: Vec<PathBuf> },
+}
+
+/// The seccomp filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Filter {
+    /// The default profile for the default capabilities, compiled when Hull was built.
+    Default,
+    /// The profile in the spec, compiled now.
+    FromSpec,
+    /// None.
+    Unconfined,
+}
+
+/// The container's place on a bridge network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Network {
+    /// The network's name; none is the default network, which is made on first use.
+    pub name: Option<hull_net::NetworkName>,
+    /// What is published.
+    pub ports: Vec<hull_net::PortMap>,
+    /// The names by which the container knows itself in its `/etc/hosts`.
+    pub own_names: Vec<String>,
+}
+
+/// Namespaces of somebody else that a container joins.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JoinNamespaces {
+    pub from: JoinFrom,
+    pub kinds: Vec<JoinKind>,
+}
+
+/// Whose namespaces.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum JoinFrom {
+    /// A running container's, by its init.
+    Container { pid: i32 },
+    /// A network namespace bound to a path.
+    Path(PathBuf),
+}
+
+/// Which namespaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JoinKind {
+    Network,
+    Ipc,
+    Pid,
+    Uts,
+}
+
+/// The descriptors that go with a [`Handover`].
+#[derive(Debug)]
+pub struct Descriptors {
+    /// The journal, locked: holding it is supervising the pod.
+    pub journal: OwnedFd,
+    /// The layers, top first.
+    pub layers: Vec<OwnedFd>,
+    /// Standard input of the container, where no monitor stands between.
+    pub stdin: Option<OwnedFd>,
+    /// The first attached client.
+    pub client: Option<OwnedFd>,
+    /// Where the outcome of the start is reported.
+    pub report: Option<OwnedFd>,
+}
+
+/// How a start went, as the monitor reports it to whoever started it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Report {
+    Started { pid: i32 },
+    Failed(Failure),
+}
+
+/// An error that has left its process.
+#[derive(Clone, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{}", .words.join("\n  because: "))]
+pub struct Failure {
+    /// The chain of messages, outermost first.
+    pub words: Vec<String>,
+    pub hint: Option<String>,
+    /// The exit code that a shell should see.
+    pub code: u8,
+}
+
+impl Failure {
+    /// Takes an error's chain of messages.
+    pub fn new(error: &dyn std::error::Error, kind: ErrorKind, hint: Option<String>) -> Self {
+        let mut words = vec![error.to_string()];
+        let mut next = error.source();
+        while let Some(source) = next {
+            words.push(source.to_string());
+            next = source.source();
+        }
+        Self {
+            words,
+            hint,
+            code: exit_code(kind),
+        }
+    }
+}
+
+/// The exit code of a container that could not be started: docker's.
+pub fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::CommandNotFound => 127,
+        ErrorKind::CommandNotRunnable => 126,
+        _ => 125,
+    }
+}

@@ -1,0 +1,98 @@
+//! The program `hull-monitor`.
+
+use std::{
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    process::ExitCode,
+};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::{Descriptors, Handover, MonitorError, supervise};
+
+/// Where the descriptors lie that a monitor inherits: standard input has the order, standard output takes the report, then
+/// these, then the layers, then the first client.
+pub const JOURNAL: RawFd = 3;
+/// The first layer.
+pub const LAYERS: RawFd = 4;
+
+/// Runs the monitor: reads its order from standard input, reports the start on standard output, and stays until the container
+/// has ended.
+pub fn main() -> ExitCode {
+    match run() {
+        Ok(code) => ExitCode::from(code),
+        // Whoever started us has the error from the report.
+        Err(_) => ExitCode::from(125),
+    }
+}
+
+fn run() -> Result<u8, MonitorError> {
+    // A session of our own: what the caller's terminal sends to its processes is not for us.
+    rustix::process::setsid().ok();
+    let order = read_order()?;
+    let inherited = |number| {
+        hull_sys::inherited::take(number).map_err(|source| MonitorError::System {
+            what: "take over a descriptor",
+            source,
+        })
+    };
+    let journal = inherited(JOURNAL)?;
+    let count = RawFd::try_from(order.layers).unwrap_or(RawFd::MAX - LAYERS);
+    let layers: Result<Vec<OwnedFd>, _> = (LAYERS..LAYERS + count).map(inherited).collect();
+    let client = if order.client {
+        Some(inherited(LAYERS + count)?)
+    } else {
+        None
+    };
+    let report = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(|source| {
+        MonitorError::System {
+            what: "copy a descriptor",
+            source,
+        }
+    })?;
+    leave_streams()?;
+    supervise(
+        &order,
+        Descriptors {
+            journal,
+            layers: layers?,
+            stdin: None,
+            client,
+            report: Some(report),
+        },
+    )
+}
+
+fn read_order() -> Result<Handover, MonitorError> {
+    let mut text = Vec::with_capacity(16 << 10);
+    loop {
+        text.reserve(4096);
+        match rustix::io::read(
+            rustix::stdio::stdin(),
+            rustix::buffer::spare_capacity(&mut text),
+        ) {
+            Ok(0) => break,
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(source) => {
+                return Err(MonitorError::System {
+                    what: "read the order",
+                    source,
+                });
+            }
+        }
+    }
+    serde_json::from_slice(&text).map_err(|source| MonitorError::Order { source })
+}
+
+/// Points the three standard streams nowhere: nothing of the caller's is kept open.
+fn leave_streams() -> Result<(), MonitorError> {
+    let failed = |source| MonitorError::System {
+        what: "leave the caller's streams",
+        source,
+    };
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(failed)?;
+    debug_assert!(null.as_raw_fd() > 2, "the standard streams are open");
+    rustix::stdio::dup2_stdin(&null).map_err(failed)?;
+    rustix::stdio::dup2_stdout(&null).map_err(failed)?;
+    rustix::stdio::dup2_stderr(&null).map_err(failed)
+}
