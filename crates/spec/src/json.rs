@@ -20,7 +20,7 @@ pub(crate) struct Fault {
 /// Reads `bytes` as one JSON document and lists the fields that were not understood.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Ignored), Fault> {
     let mut ignored = Vec::new();
-    let mut note = |path: serde_ignored::Path<'_>| ignored.push(path.to_string());
+    let mut note = |path: serde_ignored::Path<'_>| ignored.push(readable(&path));
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut track = serde_path_to_error::Track::new();
     let tracking = serde_path_to_error::Deserializer::new(&mut json, &mut track);
@@ -28,7 +28,7 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Ignored), Fa
         Ok(value) => value,
         Err(source) => {
             return Err(Fault {
-                path: track.path().to_string(),
+                path: readable(&track.path()),
                 source,
             });
         }
@@ -38,6 +38,11 @@ pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Ignored), Fa
         source,
     })?;
     Ok((value, ignored))
+}
+
+/// Writes a path as people would: the `?` that marks a passed `Option` says nothing about the document.
+fn readable(path: &impl ToString) -> String {
+    path.to_string().replace(".?", "")
 }
 
 /// Which keys of one object count as the same.
@@ -61,7 +66,7 @@ pub(crate) fn keys_are_unique(bytes: &[u8], same: SameKey) -> Result<BTreeSet<St
             .map(|key| key.to_ascii_lowercase())
             .collect()),
         Err(source) => Err(Fault {
-            path: track.path().to_string(),
+            path: readable(&track.path()),
             source,
         }),
     }

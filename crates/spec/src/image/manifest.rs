@@ -84,6 +84,10 @@ impl Manifest {
 
 /// What a registry or layout answered under a name: one image, or a choice of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, never a list"
+)]
 pub enum Document {
     Manifest(Manifest),
     Index(Index),

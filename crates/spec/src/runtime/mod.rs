@@ -219,3 +219,6 @@ impl SpecError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
