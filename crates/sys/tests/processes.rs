@@ -11,12 +11,13 @@ use hull_sys::exec::{CStrings, execve, execveat};
 use hull_sys::mount::{At, MountAttr, mount_setattr};
 use hull_sys::seccomp::{self, SeccompFlags, SockFilter};
 use hull_sys::signal::{self, SignalSet};
-use hull_sys::{Errno, namespaces, process};
+use hull_sys::{Errno, inherited, namespaces, process};
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, geteuid, getpid, kill_process, waitid,
 };
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 const TESTS: &[(&str, fn())] = &[
@@ -54,6 +55,10 @@ const TESTS: &[(&str, fn())] = &[
         actions_are_ignored_and_reset,
     ),
     ("another_program_takes_over", another_program_takes_over),
+    (
+        "inherited_descriptor_is_taken_once",
+        inherited_descriptor_is_taken_once,
+    ),
     ("mount_shows_ids_as_mapped", mount_shows_ids_as_mapped),
     (
         "namespaces_of_a_process_are_entered_by_pidfd",
@@ -192,8 +197,7 @@ fn pidfd_is_the_child() {
             .unwrap()
             .is_none()
     );
-    let fd_flags = rustix::io::fcntl_getfd(&pidfd).unwrap();
-    assert!(fd_flags.contains(rustix::io::FdFlags::CLOEXEC));
+    assert!(fcntl_getfd(&pidfd).unwrap().contains(FdFlags::CLOEXEC));
     rustix::process::pidfd_send_signal(&pidfd, Signal::KILL).unwrap();
     assert_eq!(
         end(&pidfd).terminating_signal(),
@@ -395,6 +399,22 @@ fn another_program_takes_over() {
         execveat(&shell, &argv, &envp);
     });
     assert_eq!(end.exit_status(), Some(42));
+}
+
+fn inherited_descriptor_is_taken_once() {
+    let file = fcntl_dupfd_cloexec(File::open("/etc/passwd").unwrap(), 50).unwrap();
+    let number = file.as_raw_fd();
+    assert_succeeds(|| {
+        assert_eq!(inherited::take(number).unwrap_err(), Errno::BUSY);
+        // What whoever starts a program does, and what the exec makes of it: open, and owned by nobody.
+        fcntl_setfd(&file, FdFlags::empty()).unwrap();
+        std::mem::forget(file);
+        let taken = inherited::take(number).unwrap();
+        assert!(fcntl_getfd(&taken).unwrap().contains(FdFlags::CLOEXEC));
+        assert_eq!(inherited::take(number).unwrap_err(), Errno::BUSY);
+        drop(taken);
+        assert_eq!(inherited::take(number).unwrap_err(), Errno::BADF);
+    });
 }
 
 /// A process in a new user namespace in which 0 is `outside` of here, for as long as it is not killed.
