@@ -210,6 +210,8 @@ mod tests {
 
     #[test]
     fn what_is_no_program_is_refused() {
+        // Of this thread only; without it, a user is refused before the program is looked at.
+        rustix::thread::set_no_new_privs(true).unwrap();
         let endless = [SockFilter {
             code: 0x20,
             jt: 0,
