@@ -21,11 +21,32 @@ impl Hasher {
         }
     }
 
+    /// Returns the algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Sha256(_) => Algorithm::Sha256,
+            Self::Sha512(_) => Algorithm::Sha512,
+        }
+    }
+
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha256(hash) => hash.update(bytes),
             Self::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    /// Takes everything a reader has.
+    pub fn take_all(&mut self, from: &mut dyn Read) -> io::Result<()> {
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            match from.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => self.update(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 

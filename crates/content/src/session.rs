@@ -124,6 +124,11 @@ pub struct Ingest<'s> {
 }
 
 impl<'s> Ingest<'s> {
+    /// Returns the algorithm of the digest it will have.
+    pub fn algorithm(&self) -> Algorithm {
+        self.hasher.algorithm()
+    }
+
     /// Takes the next bytes: into the hash and into the file.
     pub fn take(&mut self, bytes: &[u8]) -> Result<(), ContentError> {
         self.size += bytes.len() as u64;
@@ -194,6 +199,24 @@ impl Staged<'_> {
     /// Returns digest and size.
     pub fn blob(&self) -> &Blob {
         &self.blob
+    }
+
+    /// Compares it with what was promised of it.
+    pub fn expect(self, digest: &Digest, size: u64) -> Result<Self, ContentError> {
+        if self.blob.digest != *digest {
+            return Err(ContentError::WrongDigest {
+                expected: digest.clone(),
+                actual: self.blob.digest.clone(),
+            });
+        }
+        match self.blob.size {
+            actual if actual < size => Err(ContentError::TooShort {
+                expected: size,
+                actual,
+            }),
+            actual if actual > size => Err(ContentError::TooLong { limit: size }),
+            _ => Ok(self),
+        }
     }
 
     /// Opens it for reading.
