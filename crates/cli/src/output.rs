@@ -1,0 +1,31 @@
+//! Words out.
+#![expect(clippy::print_stderr, reason = "this is the program's voice")]
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::Failure;
+
+/// Writes text to standard output, as one piece.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::BrokenPipe => Failure::NobodyReads,
+        _ => Failure::Write {
+            what: "to standard output".to_owned(),
+            source,
+        },
+    })
+}
+
+/// Writes a failure, already complete lines, to standard error. Where nobody listens, nothing can be done.
+pub(crate) fn complain(text: &str) {
+    eprint!("{text}");
+}
+
+/// Says whether standard output shows colours.
+pub(crate) fn in_colour() -> bool {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let able = std::env::var_os("TERM").is_some_and(|term| term != "dumb");
+    wanted && able && io::stdout().is_terminal()
+}

@@ -1,0 +1,32 @@
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::Perform;
+use crate::{
+    Failure,
+    args::{Globals, Version},
+    format, output,
+};
+
+impl Perform for Version {
+    fn perform(self, _: &Globals) -> Result<ExitCode, Failure> {
+        let system = rustix::system::uname();
+        let platform = hull_types::Platform::host();
+        let version = json!({
+            "Version": env!("CARGO_PKG_VERSION"),
+            "Os": platform.os,
+            "Arch": platform.architecture,
+            "KernelVersion": system.release().to_string_lossy(),
+        });
+        let text = match &self.format {
+            Some(format) => format::one(format, &version)?,
+            None => format::one(
+                r"Version:  {{.Version}}\nOS/Arch:  {{.Os}}/{{.Arch}}\nKernel:   {{.KernelVersion}}",
+                &version,
+            )?,
+        };
+        output::print(&text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
