@@ -125,10 +125,10 @@ impl Group {
     }
 
     fn task_count(&self) -> Result<Option<u64>, CgroupError> {
-        if let Some(dir) = self.dir_of(Controller::Pids) {
-            if let Some(count) = dir.read_number("pids.current")? {
-                return Ok(Some(count));
-            }
+        if let Some(dir) = self.dir_of(Controller::Pids)
+            && let Some(count) = dir.read_number("pids.current")?
+        {
+            return Ok(Some(count));
         }
         // Without the controller, those of the group itself are counted one by one.
         let (dir, file) = match (self.unified(), self.dirs.first()) {
