@@ -14,13 +14,20 @@
 //! which names appear and disappear, and is never held for longer than those.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "conformance"))]
+mod conformance;
 mod directories;
 mod driver;
 mod error;
 mod extract;
 mod record;
 
+#[cfg(any(test, feature = "conformance"))]
+pub use conformance::conformance;
 pub use directories::Directories;
 pub use driver::{Collected, Driver, Hold, Options, Unpacking, WhiteoutMarks};
 pub use error::{Refusal, SnapshotError};
 pub use record::LayerRecord;
+
+#[cfg(test)]
+mod tests;

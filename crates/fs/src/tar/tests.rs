@@ -1,4 +1,8 @@
 //! The reader against archives by friends, by GNU tar and by enemies; the writer against the reader.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "trees made for a test need not survive a crash"
+)]
 
 use std::io::{Cursor, Read};
 use std::process::Command;

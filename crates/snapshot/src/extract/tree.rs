@@ -139,7 +139,9 @@ impl<'a> Tree<'a> {
                 | ResolveFlags::NO_SYMLINKS
                 | ResolveFlags::NO_MAGICLINKS
                 | ResolveFlags::NO_XDEV;
-            rustix::fs::openat2(self.root, parent, DIRECTORY, Mode::empty(), beneath)?
+            // Not O_NOFOLLOW: with O_PATH that would open a link at the end instead of refusing it.
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            rustix::fs::openat2(self.root, parent, flags, Mode::empty(), beneath)?
         };
         let stat = rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok((dir, Found::of(&stat)))
