@@ -238,14 +238,18 @@ pub(crate) fn from_clap(verb: &str, error: &clap::Error) -> UsageError {
             }
         }
         ClapKind::UnknownArgument => words(format!("does not expect `{argument}`")),
-        ClapKind::MissingRequiredArgument => words(format!("needs {argument}")),
+        ClapKind::MissingRequiredArgument => words(format!("needs {}", plain(&argument))),
         ClapKind::ArgumentConflict => {
             let other = context(ContextKind::PriorArg).unwrap_or_default();
             words(format!("cannot take `{argument}` and `{other}` together"))
         }
-        ClapKind::ValueValidation | ClapKind::InvalidValue => {
-            invalid_value(error, argument, context(ContextKind::InvalidValue), help)
-        }
+        ClapKind::ValueValidation | ClapKind::InvalidValue => invalid_value(
+            error,
+            argument,
+            context(ContextKind::InvalidValue),
+            verb,
+            help,
+        ),
         ClapKind::InvalidUtf8 => words("got a word that is not UTF-8".to_owned()),
         _ => words(format!(
             "cannot be understood: {}",
@@ -259,41 +263,55 @@ pub(crate) fn from_clap(verb: &str, error: &clap::Error) -> UsageError {
     }
 }
 
+/// Returns an argument's name as the usage line writes it: clap puts it in angle brackets, with dots where it repeats.
+fn plain(argument: &str) -> String {
+    let words = argument.split(" [").next().unwrap_or_default();
+    words.replace(['<', '>'], "").replace("...", "")
+}
+
 fn invalid_value(
     error: &clap::Error,
     argument: String,
     word: Option<String>,
+    verb: &str,
     help: String,
 ) -> UsageError {
-    // clap writes `--signal <SIGNAL>`; the flag alone says enough.
-    let flag = argument.split(' ').next().unwrap_or_default();
-    let flag = flag
-        .trim_start_matches(['<', '['])
-        .trim_end_matches(['>', ']', '.']);
+    // clap writes `--signal <SIGNAL>` and `--rm[=<RM>]`; the flag alone says enough.
+    let flag = match argument.starts_with('-') {
+        true => argument
+            .split([' ', '[', '='])
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        false => plain(&argument),
+    };
     let known = match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(values)) => Some(format!("it is one of {}", values.join(", "))),
+        Some(ContextValue::Strings(values)) if !values.is_empty() => {
+            Some(format!("it is one of {}", values.join(", ")))
+        }
         _ => None,
     };
-    let word = word.filter(|word| !word.is_empty());
-    let Some(word) = word else {
-        return UsageError::Value {
-            flag: flag.to_owned(),
-            word: String::new(),
-            hint: known.or(Some(help)),
-            source: "it needs a value".into(),
-        };
-    };
+    let word = word.unwrap_or_default();
+    let number = |source: &(dyn Error + 'static)| source.is::<std::num::ParseIntError>();
     let (source, hint): (Box<dyn Error + Send + Sync>, _) = match error.source() {
+        Some(source) if number(source) => (format!("`{word}` is not a whole number").into(), None),
         Some(source) => (
             source.to_string().into(),
             source
                 .downcast_ref::<InvalidRequest>()
                 .and_then(InvalidRequest::hint),
         ),
-        None => (format!("there is no such choice as `{word}`").into(), None),
+        None if word.is_empty() => {
+            return UsageError::Words {
+                verb: verb.to_owned(),
+                problem: format!("needs a value for `{flag}`"),
+                hint: known.unwrap_or(help),
+            };
+        }
+        None => (format!("`{word}` is not one of its values").into(), None),
     };
     UsageError::Value {
-        flag: flag.to_owned(),
+        flag,
         word,
         hint: hint.or(known),
         source,

@@ -20,6 +20,7 @@ mod log;
 mod mount;
 mod namespace;
 mod network;
+mod pairs;
 mod process;
 mod security;
 
@@ -42,6 +43,7 @@ pub use mount::{
 };
 pub use namespace::{CgroupNamespace, IpcNamespace, Namespace, Namespaces, UserNamespace};
 pub use network::{HostAddress, HostEntry, Network, NetworkMode, NetworkName};
+pub use pairs::{Label, Sysctl};
 pub use process::{Entrypoint, Grace, Principal, Process, Rlimit, Ulimit, User};
 pub use security::{Capability, CapabilityChoice, Seccomp, Security, SecurityOption, SystemPaths};
 
@@ -76,7 +78,7 @@ pub struct RunRequest {
 }
 
 /// What the caller of `run` or `start` does while the container runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Leave the container in the background.
     pub detach: bool,
@@ -85,6 +87,20 @@ pub struct Session {
     pub detach_keys: Option<DetachKeys>,
     /// Where to write the container's id; must not exist.
     pub cidfile: Option<PathBuf>,
+    /// Whether signals sent to the caller go on to the container.
+    pub pass_signals: bool,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            detach: false,
+            attach: None,
+            detach_keys: None,
+            cidfile: None,
+            pass_signals: true,
+        }
+    }
 }
 
 /// Some of the three standard streams.
@@ -150,7 +166,7 @@ impl RunRequest {
             return conflict("--hostname", "--uts host");
         }
         if network.mode == NetworkMode::Host
-            && let Some(name) = self.sysctls.keys().find(|name| name.starts_with("net."))
+            && let Some(name) = self.sysctls.keys().find(|name| name.starts_with("net"))
         {
             return Err(InvalidRequest::HostSysctl(name.clone()));
         }

@@ -14,8 +14,14 @@ pub struct Attach {
     #[arg(long, value_name = "KEYS")]
     pub detach_keys: Option<DetachKeys>,
     /// Pass signals on to the container (the default)
-    #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true",
-          num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL",
+        default_value = "true",
+        hide_default_value = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_parser = super::truth)]
     pub sig_proxy: bool,
     #[arg(value_name = "CONTAINER")]
     pub container: ContainerText,

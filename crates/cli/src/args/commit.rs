@@ -17,8 +17,14 @@ pub struct Commit {
     #[arg(short, long)]
     pub message: Option<String>,
     /// Pause the container meanwhile (the default)
-    #[arg(short, long, value_name = "BOOL", default_value_t = true, default_missing_value = "true",
-          num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    #[arg(short, long, value_name = "BOOL",
+        default_value = "true",
+        hide_default_value = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_parser = super::truth)]
     pub pause: bool,
     #[arg(value_name = "CONTAINER")]
     pub container: ContainerText,

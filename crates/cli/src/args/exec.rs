@@ -1,6 +1,7 @@
 use hull_engine::request::{ContainerText, DetachKeys, User};
 
 use super::options::{EnvironmentOptions, StandardStreams};
+use crate::usage::{self, UsageError};
 
 /// Run a command in a running container
 #[derive(Clone, Debug, clap::Parser)]
@@ -14,7 +15,8 @@ Examples:
   hull exec -it web sh
   hull exec -u postgres -w /tmp db pg_dump shop
 
-Exit code: that of the command; 125 when hull failed, 126 when the command cannot be run, 127 when it is not there."
+Exit code: that of the command, or 128 and the number of the signal that ended it;
+125 when hull failed, 126 when the command cannot be run, 127 when it is not there."
 )]
 pub struct Exec {
     #[command(flatten)]
@@ -48,20 +50,21 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// Returns the container as it was typed, and the command.
-    pub fn split(&self) -> (&str, &[String]) {
+    /// Returns the container and the command.
+    pub fn split(&self) -> Result<(ContainerText, &[String]), UsageError> {
         let (container, command) = match &self.words[..] {
+            [container, dashes, command @ ..] if dashes == "--" => (container.as_str(), command),
             [container, command @ ..] => (container.as_str(), command),
             [] => ("", &[][..]),
         };
+        let container = usage::value("CONTAINER", container)?;
         match command {
-            [dashes, command @ ..] if dashes == "--" => (container, command),
-            command => (container, command),
+            [] => Err(UsageError::Words {
+                verb: "exec".to_owned(),
+                problem: "needs a command after the container".to_owned(),
+                hint: format!("`hull exec -it {container} sh` opens a shell"),
+            }),
+            command => Ok((container, command)),
         }
-    }
-
-    /// Returns the container.
-    pub fn container(&self) -> Result<ContainerText, crate::usage::UsageError> {
-        crate::usage::value("CONTAINER", self.split().0)
     }
 }

@@ -19,8 +19,8 @@ Examples:
   hull run -d --name web -p 8080:80 -v ./site:/srv:ro nginx
   hull run --rm -m 256m --cpus 0.5 --network none alpine sh -c 'echo $HOSTNAME'
 
-Exit code: that of the command; 125 when hull failed, 126 when the command cannot be run, 127 when it is not there,
-128 and more when a signal ended it."
+Exit code: that of the command, or 128 and the number of the signal that ended it;
+125 when hull failed, 126 when the command cannot be run, 127 when it is not there."
 )]
 pub struct Run {
     /// Run in the background and print the container's id
@@ -36,8 +36,14 @@ pub struct Run {
     #[arg(long, value_name = "KEYS")]
     pub detach_keys: Option<String>,
     /// Pass signals on to the container (the default)
-    #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true",
-          num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL",
+        default_value = "true",
+        hide_default_value = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set,
+        value_parser = super::truth)]
     pub sig_proxy: bool,
     #[command(flatten)]
     pub container: ContainerOptions,
@@ -50,6 +56,7 @@ impl Run {
         let session = &mut meant.request.session;
         meant.request.remove = self.rm;
         session.detach = self.detach;
+        session.pass_signals = self.sig_proxy;
         session.detach_keys = usage::optional("--detach-keys", self.detach_keys.as_deref())?;
         session.attach = streams(&self.attach)?;
         meant.request = meant.request.agreed().map_err(UsageError::Conflict)?;

@@ -36,11 +36,13 @@ impl Network {
 /// Where the container's interfaces come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NetworkMode {
+    /// What Hull chooses: the default bridge, or none for `@host` and for callers who may make no bridge.
+    #[default]
+    Default,
     /// Loopback only.
     None,
     Host,
     /// The default network.
-    #[default]
     Bridge,
     Named(NetworkName),
     Container(ContainerText),
@@ -54,7 +56,8 @@ impl FromStr for NetworkMode {
         match (text, joined(text)) {
             ("none", _) => Ok(Self::None),
             ("host", _) => Ok(Self::Host),
-            ("bridge" | "default", _) => Ok(Self::Bridge),
+            ("default", _) => Ok(Self::Default),
+            ("bridge", _) => Ok(Self::Bridge),
             (_, Some(Ok(Joined::Container(name)))) => Ok(Self::Container(name)),
             (_, Some(Ok(Joined::Path(path)))) => Ok(Self::Path(path)),
             (_, Some(Err(error))) => Err(error),
@@ -66,6 +69,7 @@ impl FromStr for NetworkMode {
 impl fmt::Display for NetworkMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Default => f.write_str("default"),
             Self::None => f.write_str("none"),
             Self::Host => f.write_str("host"),
             Self::Bridge => f.write_str("bridge"),

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use hull_engine::request::{InvalidRequest, RunRequest};
+use hull_engine::request::{InvalidRequest, RunRequest, SwapLimit};
 use hull_types::ByteSize;
 
 use crate::usage::{self, UsageError};
@@ -42,7 +42,8 @@ impl LimitOptions {
     pub(super) fn put(self, request: &mut RunRequest) -> Result<(), UsageError> {
         let limits = &mut request.limits;
         limits.memory = size("--memory", self.memory.as_deref())?;
-        limits.memory_swap = usage::filled("--memory-swap", self.memory_swap.as_deref())?;
+        let swap: Option<SwapLimit> = usage::filled("--memory-swap", self.memory_swap.as_deref())?;
+        limits.memory_swap = swap.filter(|swap| *swap != SwapLimit::Bytes(0));
         limits.memory_reservation =
             size("--memory-reservation", self.memory_reservation.as_deref())?;
         limits.cpus = usage::filled("--cpus", self.cpus.as_deref())?;

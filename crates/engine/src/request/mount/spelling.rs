@@ -465,7 +465,7 @@ mod tests {
 
     #[test]
     fn volumes_are_read_as_docker_reads_them() {
-        insta::assert_snapshot!(table(
+        let report = table(
             &[
                 "/srv:/data",
                 "/srv/../etc//x/:/data/:ro",
@@ -491,13 +491,14 @@ mod tests {
                 "",
                 "C:\\data:/data",
             ],
-            |text| Mount::parse_volume(text, here)
-        ));
+            |text| Mount::parse_volume(text, here),
+        );
+        insta::assert_snapshot!(report);
     }
 
     #[test]
     fn mounts_are_read_as_docker_reads_them() {
-        insta::assert_snapshot!(table(
+        let report = table(
             &[
                 "type=bind,source=/srv,target=/data",
                 "type=bind,src=./srv,dst=/data,readonly,bind-propagation=rslave,noidmap",
@@ -517,13 +518,14 @@ mod tests {
                 "type=bind,\"source=/a,target=/x",
                 "",
             ],
-            |text| Mount::parse_mount(text, here)
-        ));
+            |text| Mount::parse_mount(text, here),
+        );
+        insta::assert_snapshot!(report);
     }
 
     #[test]
     fn tmpfs_is_read_as_docker_reads_it() {
-        insta::assert_snapshot!(table(
+        let report = table(
             &[
                 "/run",
                 "/run:rw,noexec,nosuid,size=64m,mode=755",
@@ -534,7 +536,8 @@ mod tests {
                 "/run:szie=1m",
                 "/run:huge=always",
             ],
-            Mount::parse_tmpfs
-        ));
+            Mount::parse_tmpfs,
+        );
+        insta::assert_snapshot!(report);
     }
 }
