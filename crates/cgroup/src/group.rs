@@ -20,8 +20,8 @@ pub struct Group {
     pub(crate) path: GroupPath,
     pub(crate) hierarchies: Hierarchies,
     pub(crate) dirs: Vec<GroupDir>,
-    /// Made just now by this value, so that it has no limits and no processes yet.
-    fresh: bool,
+    /// Made by this value, and no device program attached yet.
+    devices_open: bool,
 }
 
 /// The group's directory in one hierarchy.
@@ -69,7 +69,7 @@ impl Group {
             path: path.clone(),
             hierarchies: hierarchies.clone(),
             dirs: Vec::new(),
-            fresh: true,
+            devices_open: true,
         };
         for place in places {
             if let Err(error) = group.add_dir(*place) {
@@ -107,7 +107,7 @@ impl Group {
             path: path.clone(),
             hierarchies: hierarchies.clone(),
             dirs,
-            fresh: false,
+            devices_open: false,
         })
     }
 
@@ -202,7 +202,7 @@ impl Group {
     }
 
     /// v1's rules are writes; on v2 they are a program, which stays for the group's life.
-    fn attach_devices(&self, limits: &Limits) -> Result<(), CgroupError> {
+    fn attach_devices(&mut self, limits: &Limits) -> Result<(), CgroupError> {
         if limits.devices.is_empty() || self.hierarchies.v1_with(Controller::Devices).is_some() {
             return Ok(());
         }
@@ -213,7 +213,7 @@ impl Group {
                 file,
             });
         };
-        if !self.fresh {
+        if !self.devices_open {
             return Err(CgroupError::DevicesFixed);
         }
         bpf::load_device_program(&devices::program(&limits.devices))
@@ -221,7 +221,9 @@ impl Group {
             .map_err(|source| CgroupError::DeviceProgram {
                 path: dir.path.clone(),
                 source,
-            })
+            })?;
+        self.devices_open = false;
+        Ok(())
     }
 
     fn carry_out(

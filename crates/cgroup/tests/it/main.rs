@@ -1,5 +1,10 @@
 //! Groups on the machine's real hierarchies. The same tests run on v1, hybrid and, in the guest, v2:
 //! `guest-test -- target/…/it-… root_`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed step of a test should panic, a skipped one be told"
+)]
 
 mod fixture;
 
@@ -314,7 +319,7 @@ fn root_devices_outside_the_list_are_refused() {
     if hierarchies.mode() == Mode::V2 {
         assert!(matches!(
             fixture.group.apply(&limits),
-            Err(CgroupError::DevicesFixed) | Ok(_)
+            Err(CgroupError::DevicesFixed)
         ));
     }
 }
