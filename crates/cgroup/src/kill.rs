@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::Timespec;
 
-use crate::group::{GroupDir, Place};
+use crate::group::GroupDir;
+use crate::place::Place;
 use crate::{CgroupError, Controller, Group, files};
 
 /// A process that waits for a disk or a dead file server cannot be frozen before it comes back.

@@ -35,6 +35,7 @@ mod kill;
 mod limits;
 mod mountinfo;
 mod path;
+mod place;
 mod plan;
 mod remove;
 mod stats;

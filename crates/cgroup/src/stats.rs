@@ -1,6 +1,7 @@
 //! What a group uses and used.
 
-use crate::group::{GroupDir, Place};
+use crate::group::GroupDir;
+use crate::place::Place;
 use crate::{CgroupError, Controller, Group, files};
 
 /// One look at a group. Parts are `None` where no joined hierarchy can tell.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Bound, devices};
 
 /// A machine with these v1 hierarchies.
 fn machine(v1: &[&str], unified: bool) -> Hierarchies {
