@@ -23,12 +23,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::claims::Claims;
 use crate::error::NetError;
-use crate::firewall::{Contents, Firewall, Publication};
+use crate::firewall::{Contents, Firewall, Member, Publication};
 use crate::namespace::inside;
-use crate::network::{Network, NetworkName, Networks, Raised};
+use crate::network::{Network, NetworkName, Networks};
 use crate::ports::PortMap;
 use crate::reserve::Reservations;
-use crate::route::{INSIDE, Routes, Veth};
+use crate::route::{INSIDE, Routes, TurnsBack, Veth};
 use crate::subnet::{Mac, Subnet};
 use crate::sysctl;
 
@@ -90,9 +90,19 @@ impl Networks {
         });
 
         let bridge = self.raise_bridge(network, &routes)?;
-        let host_interface = inside(netns, || {
-            connect(&routes, netns, network, bridge, pod, address)
-        })?;
+        let veth = Veth {
+            name: "",
+            bridge: bridge.index,
+            mtu: bridge.mtu,
+            peer_mac: Mac::of(address),
+            peer_netns: netns,
+            turns_back: if publications.is_empty() {
+                TurnsBack::No
+            } else {
+                TurnsBack::Yes
+            },
+        };
+        let host_interface = inside(netns, || connect(&routes, network, pod, address, veth))?;
 
         for publication in &publications {
             claims.claim_port(publication, pod, || self.removing())?;
@@ -101,7 +111,7 @@ impl Networks {
             });
         }
         firewall.admit(
-            &network.bridge,
+            &network.member(),
             &publications,
             || self.contents(),
             || self.removing(),
@@ -262,7 +272,7 @@ impl Networks {
             contents
                 .publications
                 .extend(ports.into_iter().map(|(publication, _)| publication));
-            contents.bridges.push(network.bridge);
+            contents.members.push(network.member());
         }
         Ok(contents)
     }
@@ -280,6 +290,15 @@ impl Networks {
                 .find(|(held, _)| wanted[0].meets(held))
                 .map(|(_, pod)| pod)
         })
+    }
+}
+
+impl Network {
+    fn member(&self) -> Member {
+        Member {
+            bridge: self.bridge.clone(),
+            subnet: self.subnet,
+        }
     }
 }
 
@@ -301,16 +320,15 @@ fn carry_loopback(network: &Network, publications: &[Publication]) -> Result<(),
 /// Makes the pair and gives the pod's side its address. Runs inside the pod's namespace; `routes` is the host's socket.
 fn connect(
     routes: &Routes,
-    netns: BorrowedFd<'_>,
     network: &Network,
-    bridge: Raised,
     pod: &PodId,
     address: Ipv4Addr,
+    veth: Veth<'_>,
 ) -> Result<String, NetError> {
     // This network is IPv4 only. With IPv6 on, `eth0` would believe router advertisements of its neighbours, and each start
     // would send several multicast packets to every other pod. For interfaces made from now on: `lo` keeps ::1.
     sysctl::turn_on_if_there("/proc/sys/net/ipv6/conf/default/disable_ipv6")?;
-    let name = create_veth(routes, netns, network, bridge, pod, address)?;
+    let name = create_veth(routes, network, pod, veth)?;
     Routes::open()?
         .configure_pod(address, network.subnet, network.gateway)
         .map_err(NetError::kernel(format!("give eth0 the address {address}")))?;
@@ -319,36 +337,27 @@ fn connect(
 
 fn create_veth(
     routes: &Routes,
-    netns: BorrowedFd<'_>,
     network: &Network,
-    bridge: Raised,
     pod: &PodId,
-    address: Ipv4Addr,
+    veth: Veth<'_>,
 ) -> Result<String, NetError> {
-    let mut refusal = Errno::EXIST;
     for name in interface_names(pod) {
-        let veth = Veth {
+        match routes.create_veth(&Veth {
             name: &name,
-            bridge: bridge.index,
-            mtu: bridge.mtu,
-            peer_mac: Mac::of(address),
-            peer_netns: netns,
-        };
-        match routes.create_veth(&veth) {
+            ..veth
+        }) {
             Ok(()) => return Ok(name),
             // Started again so soon that the kernel has not yet taken the last pair away.
-            Err(errno @ Errno::EXIST) => refusal = errno,
+            Err(Errno::EXIST) => {}
             Err(Errno::XFULL) => return Err(NetError::BridgeFull(network.bridge.clone())),
-            Err(errno) => {
-                refusal = errno;
-                break;
-            }
+            Err(errno) => return Err(no_pair(network, errno)),
         }
     }
-    Err(NetError::kernel(format!(
-        "make a pair of interfaces on {}",
-        network.bridge
-    ))(refusal))
+    Err(no_pair(network, Errno::EXIST))
+}
+
+fn no_pair(network: &Network, source: Errno) -> NetError {
+    NetError::kernel(format!("make a pair of interfaces on {}", network.bridge))(source)
 }
 
 /// Returns the names the host's end may bear, in order of preference: `hv` and eight digits of the pod's id.

@@ -8,10 +8,13 @@
 //! prerouting  dstnat ┐ to an address of this host:
 //! output      dstnat ┴─► publish: dnat by one_address (address . protocol . port), else any_address (protocol . port)
 //! forward            into a bridge of ours from elsewhere, begun there, and not by a published port: drop
-//! postrouting srcnat from a bridge of ours to elsewhere: masquerade
-//!                    from a bridge of ours into one by a published port: masquerade, or the answer would go round us
+//! postrouting srcnat from a pod's address to elsewhere: masquerade
+//!                    from a pod's address into a bridge of ours by a published port: masquerade, or the answer would go round us
 //!                    from 127.0.0.0/8 into a bridge of ours: masquerade, or the answer would have nowhere to go
 //! ```
+//!
+//! Masquerading asks for the source's address, not for the interface it came by: inside a bridge (`bridge-nf-call-iptables`)
+//! that is no longer known.
 //!
 //! **Loopback.** A port published on 127.0.0.1 sends packets with a loopback source out of a bridge and takes the answers, which
 //! the kernel does only with `route_localnet` set on that bridge. With it, a container (or anyone, on whatever interface it is
@@ -30,26 +33,36 @@ use rustix::io::Errno;
 use crate::error::NetError;
 use crate::netlink::{Batch, Netlink, Refused};
 use crate::nft::{
-    self, Change, Expressions, FORWARD, Hook, Kind, Must, OUTPUT, POSTROUTING, PREROUTING, Set,
-    Side, Tracked,
+    self, Change, Expressions, FORWARD, Hook, Kind, Members, Must, OUTPUT, POSTROUTING, PREROUTING,
+    Set, Side, Tracked,
 };
 use crate::ports::Protocol;
+use crate::subnet::Subnet;
 
 const TABLE: &str = "hull";
 const BRIDGES: Set = Set {
     name: "bridges",
     key: &[Kind::IfName],
     value: &[],
+    members: Members::Single,
+};
+const RANGES: Set = Set {
+    name: "ranges",
+    key: &[Kind::Ipv4Addr],
+    value: &[],
+    members: Members::Ranges,
 };
 const ANY_ADDRESS: Set = Set {
     name: "any_address",
     key: &[Kind::InetProto, Kind::InetService],
     value: &[Kind::Ipv4Addr, Kind::InetService],
+    members: Members::Single,
 };
 const ONE_ADDRESS: Set = Set {
     name: "one_address",
     key: &[Kind::Ipv4Addr, Kind::InetProto, Kind::InetService],
     value: &[Kind::Ipv4Addr, Kind::InetService],
+    members: Members::Single,
 };
 // include/uapi/linux/netfilter_ipv4.h, rtnetlink.h, nf_conntrack_common.h
 const RAW: i32 = -300;
@@ -68,10 +81,17 @@ pub(crate) struct Publication {
     pub(crate) to: (Ipv4Addr, u16),
 }
 
+/// A network as the table knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) bridge: String,
+    pub(crate) subnet: Subnet,
+}
+
 /// Everything the table should hold: what it is filled with when it has to be made.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contents {
-    pub(crate) bridges: Vec<String>,
+    pub(crate) members: Vec<Member>,
     pub(crate) publications: Vec<Publication>,
 }
 
@@ -89,20 +109,20 @@ impl Firewall {
             })
     }
 
-    /// Lets the bridge out and publishes the ports.
+    /// Lets the network out and publishes the ports.
     ///
     /// Where the table is missing it is made, holding `everything`. Where an element of the same key sends connections
     /// elsewhere, it is a dead pod's, since the caller holds the reservations of these ports; it gives way once it is our
     /// `turn` to remove.
     pub(crate) fn admit<T>(
         &self,
-        bridge: &str,
+        member: &Member,
         publications: &[Publication],
         everything: impl FnOnce() -> Result<Contents, NetError>,
         turn: impl FnOnce() -> Result<T, NetError>,
     ) -> Result<(), NetError> {
         let refused = |what| move |source| NetError::Firewall { what, source };
-        let add = || self.change(elements(bridge, publications));
+        let add = || self.change(elements(member, publications));
         let mut added = add();
         if added == Err(Errno::NOENT) {
             match self.change(ruleset(&everything()?)) {
@@ -111,7 +131,7 @@ impl Firewall {
                 Err(source) => return Err(refused("table")(source)),
             }
         }
-        if added == Err(Errno::BUSY) {
+        if let Err(Errno::EXIST | Errno::BUSY) = added {
             let _turn = turn()?;
             self.withdraw(publications)?;
             added = add();
@@ -161,9 +181,9 @@ impl Firewall {
     }
 }
 
-fn elements(bridge: &str, publications: &[Publication]) -> Batch {
+fn elements(member: &Member, publications: &[Publication]) -> Batch {
     let mut change = Change::of(TABLE);
-    change.add(&BRIDGES, &nft::interface_name(bridge), None);
+    member.add_to(&mut change);
     publications
         .iter()
         .for_each(|publication| publication.add_to(&mut change));
@@ -177,6 +197,13 @@ fn removal(publications: &[Publication]) -> Batch {
         change.remove(map, &key);
     }
     change.finish()
+}
+
+impl Member {
+    fn add_to(&self, change: &mut Change) {
+        change.add(&BRIDGES, &nft::interface_name(&self.bridge), None);
+        change.add_range(&RANGES, self.subnet.base(), self.subnet.last());
+    }
 }
 
 impl Publication {
@@ -217,7 +244,7 @@ fn ruleset(contents: &Contents) -> Batch {
     };
     let mut change = Change::of(TABLE);
     change.table();
-    [&BRIDGES, &ANY_ADDRESS, &ONE_ADDRESS]
+    [&BRIDGES, &RANGES, &ANY_ADDRESS, &ONE_ADDRESS]
         .into_iter()
         .for_each(|set| change.set(set));
     change.chain("publish", None);
@@ -229,9 +256,10 @@ fn ruleset(contents: &Contents) -> Batch {
     publishing_rules(&mut change);
     dropping_rules(&mut change);
     masquerading_rules(&mut change);
-    for bridge in &contents.bridges {
-        change.add(&BRIDGES, &nft::interface_name(bridge), None);
-    }
+    contents
+        .members
+        .iter()
+        .for_each(|member| member.add_to(&mut change));
     contents
         .publications
         .iter()
@@ -281,12 +309,12 @@ fn dropping_rules(change: &mut Change) {
 
 fn masquerading_rules(change: &mut Change) {
     change.rule("postrouting", |rule| {
-        in_by_ours(rule, Must::Hold);
+        from_a_pod(rule);
         out_by_ours(rule, Must::Fail);
         rule.masquerade();
     });
     change.rule("postrouting", |rule| {
-        in_by_ours(rule, Must::Hold);
+        from_a_pod(rule);
         out_by_ours(rule, Must::Hold);
         published(rule, Must::Hold);
         rule.masquerade();
@@ -297,6 +325,11 @@ fn masquerading_rules(change: &mut Change) {
         rule.compare(&[127], Must::Hold);
         rule.masquerade();
     });
+}
+
+fn from_a_pod(rule: &mut Expressions<'_, '_>) {
+    rule.load_source();
+    rule.look_up(&RANGES, Must::Hold);
 }
 
 fn in_by_ours(rule: &mut Expressions<'_, '_>, must: Must) {

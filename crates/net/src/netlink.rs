@@ -311,10 +311,17 @@ fn answers(mut bytes: &[u8]) -> impl Iterator<Item = (u32, Answer<'_>)> {
     })
 }
 
-/// Returns the error an `NLMSG_ERROR` tells of; `None` when it is an acknowledgement.
+/// Returns the error an `NLMSG_ERROR` tells of; `None` when it is an acknowledgement, or no `NLMSG_ERROR`.
 fn error_of(answer: &Answer<'_>) -> Option<Errno> {
+    if answer.kind != NLMSG_ERROR {
+        return None;
+    }
     let code = i32::from_ne_bytes(answer.payload.get(..4)?.try_into().ok()?);
-    (code != 0).then(|| Errno::from_raw_os_error(code.wrapping_neg()))
+    match code.checked_neg()? {
+        0 => None,
+        errno @ 1..=4095 => Some(Errno::from_raw_os_error(errno)),
+        _ => Some(Errno::PROTO),
+    }
 }
 
 #[cfg(test)]

@@ -23,13 +23,19 @@ const GETSETELEM: u16 = SUBSYSTEM << 8 | 13;
 const DELSETELEM: u16 = SUBSYSTEM << 8 | 14;
 const AF_INET: u8 = 2;
 const LIST_ELEM: u16 = 1;
+const SET_OF_RANGES: u32 = 4;
 const SET_IS_MAP: u32 = 8;
+const ELEMENT_ENDS_RANGE: u32 = 1;
 
 /// Registers of four bytes; the first four are what `nft` calls register 1.
 const REG: [u32; 3] = [1, 9, 10];
 const VERDICT: u32 = 0;
 const NF_DROP: i32 = 0;
 const NFT_JUMP: i32 = -3;
+
+/// A note to `nft list`, which the kernel only keeps: the key's byte order (type 0, length 4) is the machine's (1). Without it
+/// the names are shown as empty.
+const NAME_BYTE_ORDER: [u8; 6] = [0, 4, 1, 0, 0, 0];
 
 /// The kinds a set's key or a map's value is made of, as `nft list` prints them. The kernel keeps the number and does not
 /// look at it.
@@ -61,6 +67,14 @@ pub(crate) struct Set {
     pub(crate) name: &'static str,
     pub(crate) key: &'static [Kind],
     pub(crate) value: &'static [Kind],
+    pub(crate) members: Members,
+}
+
+/// Whether a set's elements are single keys or ranges of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Members {
+    Single,
+    Ranges,
 }
 
 /// A batch for one table; the kernel carries out all of it or nothing.
@@ -98,7 +112,13 @@ impl Change {
         let id = self.sets;
         self.message(NEWSET, NLM_F_CREATE, |body| {
             body.text(2, set.name);
-            body.network(3, if set.value.is_empty() { 0 } else { SET_IS_MAP });
+            let map = if set.value.is_empty() { 0 } else { SET_IS_MAP };
+            let ranges = if set.members == Members::Ranges {
+                SET_OF_RANGES
+            } else {
+                0
+            };
+            body.network(3, map | ranges);
             body.network(4, type_of(set.key));
             body.network(5, length_of(set.key));
             if !set.value.is_empty() {
@@ -106,6 +126,9 @@ impl Change {
                 body.network(7, length_of(set.value));
             }
             body.network(10, id);
+            if let [Kind::IfName] = set.key {
+                body.bytes(13, &NAME_BYTE_ORDER);
+            }
         });
     }
 
@@ -131,9 +154,28 @@ impl Change {
         });
     }
 
-    /// Adds an element; nothing happens when it is there, `EBUSY` when it is there with another value.
+    /// Adds an element; nothing happens when it is there, `EEXIST` (or, by kernel, `EBUSY`)
+    /// when it is there with another value.
     pub(crate) fn add(&mut self, set: &Set, key: &[u8], value: Option<&[u8]>) {
         self.element(NEWSETELEM, NLM_F_CREATE, set, key, value);
+    }
+
+    /// Adds a range of addresses; nothing happens when it is there.
+    pub(crate) fn add_range(&mut self, set: &Set, first: Ipv4Addr, last: Ipv4Addr) {
+        // A range is two elements: its first key, and the first key that is not in it any more.
+        let behind = Ipv4Addr::from(u32::from(last).saturating_add(1));
+        self.message(NEWSETELEM, NLM_F_CREATE, |body| {
+            body.text(2, set.name);
+            body.nest(3, |list| {
+                list.nest(LIST_ELEM, |element| {
+                    element.nest(1, |data| data.bytes(1, &first.octets()))
+                });
+                list.nest(LIST_ELEM, |element| {
+                    element.nest(1, |data| data.bytes(1, &behind.octets()));
+                    element.network(3, ELEMENT_ENDS_RANGE);
+                });
+            });
+        });
     }
 
     /// Removes an element; the whole change fails with `ENOENT` when it is not there.
@@ -272,6 +314,11 @@ impl Expressions<'_, '_> {
     /// Loads the destination address of the IP header.
     pub(crate) fn load_destination(&mut self) {
         self.payload(1, 16, 4, REG[0]);
+    }
+
+    /// Loads the source address of the IP header.
+    pub(crate) fn load_source(&mut self) {
+        self.payload(1, 12, 4, REG[0]);
     }
 
     /// Loads the first byte of the source or destination address.

@@ -25,6 +25,9 @@ const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_EXT_MASK: u16 = 29;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
+const IFLA_INFO_SLAVE_DATA: u16 = 5;
+const IFLA_BRPORT_MODE: u16 = 4;
 const VETH_INFO_PEER: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_BROADCAST: u16 = 4;
@@ -66,6 +69,16 @@ pub(crate) struct Veth<'a> {
     pub(crate) mtu: u32,
     pub(crate) peer_mac: Mac,
     pub(crate) peer_netns: BorrowedFd<'a>,
+    pub(crate) turns_back: TurnsBack,
+}
+
+/// Whether the bridge may send a packet back through the port it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TurnsBack {
+    /// For a pod that publishes ports and may reach itself by them: where `bridge-nf-call-iptables` is on, translation turns
+    /// the packet round inside the bridge.
+    Yes,
+    No,
 }
 
 /// A socket of the route family, in the network namespace it was opened in.
@@ -190,8 +203,8 @@ impl Routes {
         self.transact(raising)
     }
 
-    /// Makes a pair in one message: the host's end a port of the bridge, the peer `eth0` born inside the pod's namespace, both
-    /// up. (Moving an interface to another namespace costs 12–24 ms; being born there costs nothing.)
+    /// Makes a pair in one message: the host's end up and a port of the bridge, the peer `eth0` born inside the pod's
+    /// namespace. (Moving an interface to another namespace costs 12–24 ms; being born there costs nothing.)
     pub(crate) fn create_veth(&self, veth: &Veth<'_>) -> Result<(), Errno> {
         let mut batch = Batch::default();
         let namespace = veth.peer_netns.as_raw_fd().cast_unsigned();
@@ -206,7 +219,8 @@ impl Routes {
                 body.nest(IFLA_LINKINFO, |info| {
                     info.text(IFLA_INFO_KIND, "veth");
                     info.nest(IFLA_INFO_DATA, |data| {
-                        data.nest_after(VETH_INFO_PEER, &interface(0, IFF_UP, IFF_UP), |peer| {
+                        // Not up: the kernel raises it before the two are joined, and fails with ENOTCONN.
+                        data.nest_after(VETH_INFO_PEER, &interface(0, 0, 0), |peer| {
                             peer.text(IFLA_IFNAME, INSIDE);
                             peer.bytes(IFLA_ADDRESS, &veth.peer_mac.0);
                             peer.native(IFLA_MTU, veth.mtu);
@@ -216,6 +230,9 @@ impl Routes {
                 });
             },
         );
+        if veth.turns_back == TurnsBack::Yes {
+            push_turning_back(&mut batch, veth.name);
+        }
         self.transact(batch)
     }
 
@@ -233,7 +250,7 @@ impl Routes {
         self.transact(batch)
     }
 
-    /// Puts `lo` up, gives `eth0` its address and the way out, in one system call.
+    /// Puts `lo` and `eth0` up, with an address and the way out, in one system call.
     pub(crate) fn configure_pod(
         &self,
         address: Ipv4Addr,
@@ -244,6 +261,7 @@ impl Routes {
         let mut batch = Batch::default();
         push_up(&mut batch, LOOPBACK);
         push_address(&mut batch, index, address, subnet);
+        push_up(&mut batch, index);
         push_default_route(&mut batch, index, gateway);
         self.transact(batch)
     }
@@ -253,6 +271,18 @@ impl Routes {
             .transact(batch)
             .map_err(|Refused { errno, .. }| errno)
     }
+}
+
+fn push_turning_back(batch: &mut Batch, port: &str) {
+    batch.push(RTM_NEWLINK, 0, &interface(0, 0, 0), |body| {
+        body.text(IFLA_IFNAME, port);
+        body.nest(IFLA_LINKINFO, |info| {
+            info.text(IFLA_INFO_SLAVE_KIND, "bridge");
+            info.nest(IFLA_INFO_SLAVE_DATA, |data| {
+                data.bytes(IFLA_BRPORT_MODE, &[1])
+            });
+        });
+    });
 }
 
 fn push_up(batch: &mut Batch, index: u32) {
