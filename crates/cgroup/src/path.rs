@@ -19,6 +19,19 @@ pub enum InvalidGroupPath {
     Systemd(String),
 }
 
+impl serde::Serialize for GroupPath {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for GroupPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl GroupPath {
     /// Returns the path, relative.
     pub fn as_path(&self) -> &Path {

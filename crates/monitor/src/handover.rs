@@ -51,10 +51,17 @@ pub struct Handover {
     pub remove: bool,
     /// Whether Hull's own init runs as the first process.
     pub init: bool,
-    /// How many descriptors of layers follow the fixed ones (program only).
-    pub layers: usize,
-    /// Whether a client's socket follows them (program only).
-    pub client: bool,
+    /// The numbers under which the program finds its descriptors.
+    #[serde(default)]
+    pub numbers: Numbers,
+}
+
+/// The numbers of descriptors that a monitor program inherits.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Numbers {
+    pub journal: i32,
+    pub layers: Vec<i32>,
+    pub client: Option<i32>,
 }
 
 /// What the root file system is made of.

@@ -24,7 +24,7 @@ mod supervise;
 
 pub use error::MonitorError;
 pub use handover::{
-    Descriptors, Failure, Filter, Handover, JoinFrom, JoinKind, JoinNamespaces, Network, Report,
+    Descriptors, Failure, Filter, Handover, JoinFrom, JoinKind, JoinNamespaces, Network, Numbers, Report,
     Rootfs, exit_code,
 };
 pub use log::{Line, LogOptions, LogParser, LogWriter, Stream, open_all};

@@ -1,19 +1,14 @@
-//! The program `hull-monitor`.
+//! The program `hull-monitor`: its order on standard input, its report on standard output, its descriptors under the numbers
+//! that the order says.
 
 use std::{
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd},
     process::ExitCode,
 };
 
 use rustix::fs::{Mode, OFlags};
 
 use crate::{Descriptors, Handover, MonitorError, supervise};
-
-/// Where the descriptors lie that a monitor inherits: standard input has the order, standard output takes the report, then
-/// these, then the layers, then the first client.
-pub const JOURNAL: RawFd = 3;
-/// The first layer.
-pub const LAYERS: RawFd = 4;
 
 /// Runs the monitor: reads its order from standard input, reports the start on standard output, and stays until the container
 /// has ended.
@@ -35,14 +30,10 @@ fn run() -> Result<u8, MonitorError> {
             source,
         })
     };
-    let journal = inherited(JOURNAL)?;
-    let count = RawFd::try_from(order.layers).unwrap_or(RawFd::MAX - LAYERS);
-    let layers: Result<Vec<OwnedFd>, _> = (LAYERS..LAYERS + count).map(inherited).collect();
-    let client = if order.client {
-        Some(inherited(LAYERS + count)?)
-    } else {
-        None
-    };
+    let numbers = &order.numbers;
+    let journal = inherited(numbers.journal)?;
+    let layers: Result<Vec<OwnedFd>, _> = numbers.layers.iter().copied().map(inherited).collect();
+    let client = numbers.client.map(inherited).transpose()?;
     let report = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(|source| {
         MonitorError::System {
             what: "copy a descriptor",

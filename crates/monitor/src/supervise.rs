@@ -146,13 +146,12 @@ impl<'a> Supervised<'a> {
             filter: filter(order)?,
             devices: Vec::new(),
             join: join(order)?,
-            init: order.init,
             user: order.user.clone(),
         };
         let mut created = hull_runtime::create(launch)?;
         let connection = Connection::make(order, &created)?;
-        let terminal = created.terminal.take();
-        let pid = created.pid.as_raw_nonzero().get();
+        let terminal = created.take_terminal();
+        let pid = created.pid().as_raw_nonzero().get();
         let running = created.start()?;
         held.started(
             order.place,
@@ -203,10 +202,8 @@ impl<'a> Supervised<'a> {
 
     fn forward_signals(&self) {
         while let Ok(Some(received)) = signal::read(&self.signals) {
-            if let Some(signal) = signal::from_raw(received.signal) {
-                // Init that has ended takes no signal.
-                pidfd_send_signal(&self.running.pidfd, signal).ok();
-            }
+            // Init that has ended takes no signal.
+            pidfd_send_signal(&self.running.pidfd, received.signal).ok();
         }
     }
 
@@ -347,8 +344,8 @@ fn make_group(order: &Handover) -> Result<Option<Group>, MonitorError> {
         .transpose()
         .map_err(hull_cgroup::CgroupError::from)?;
     let limits = limits.unwrap_or_default();
-    let group = UndoGroup(Some(Group::create(&order.hierarchies, path, &limits)?));
-    if let Some(group) = &group.0 {
+    let mut group = UndoGroup(Some(Group::create(&order.hierarchies, path, &limits)?));
+    if let Some(group) = &mut group.0 {
         group.apply(&limits)?;
     }
     Ok(group.keep())
@@ -385,7 +382,7 @@ fn filter(order: &Handover) -> Result<hull_runtime::Filter, MonitorError> {
                 .as_ref()
                 .and_then(|linux| linux.seccomp.as_ref())
             {
-                Some(profile) => hull_runtime::Filter::Compiled(seccomp::compile(profile)?),
+                Some(profile) => hull_runtime::Filter::Compiled(seccomp::compile(profile, seccomp::Abi::native())?),
                 None => hull_runtime::Filter::None,
             }
         }
@@ -454,7 +451,7 @@ impl Connection {
             Some(name) => networks.find(name)?,
             None => networks.default_network()?,
         };
-        let namespace = created.namespace(hull_runtime::NamespaceKind::Network)?;
+        let namespace = created.namespace(hull_spec::runtime::NamespaceKind::Network)?;
         let (attachment, reservations) =
             networks.attach(namespace.as_fd(), &network, &order.pod, &wanted.ports)?;
         let connection = Self { networks, pod: order.pod, attachment, reservations, ended: false };
@@ -464,7 +461,7 @@ impl Connection {
 
     /// Adds the address to the container's `/etc/hosts`, which is Hull's own file; nothing of the container runs yet.
     fn tell_address(&self, created: &Created, names: &[String]) -> Result<(), MonitorError> {
-        let path = PathBuf::from(format!("/proc/{}/root", created.pid.as_raw_nonzero()));
+        let path = PathBuf::from(format!("/proc/{}/root", created.pid().as_raw_nonzero()));
         let failed = |source| MonitorError::File { what: "write", path: "/etc/hosts".into(), source };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(&path, flags, Mode::empty()).map_err(failed)?;

@@ -27,6 +27,61 @@ pub struct Held {
     journal: OwnedFd,
 }
 
+/// A pod's journal held open for reading: it can be read even after the pod was removed.
+#[derive(Debug)]
+pub struct Watched {
+    id: PodId,
+    journal: OwnedFd,
+}
+
+impl Watched {
+    pub(crate) fn open(store: &Store, id: PodId) -> Result<Self, StateError> {
+        let path = format!("pods/{id}/journal");
+        match openat(
+            store.root(),
+            &path,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        ) {
+            Ok(journal) => Ok(Self { id, journal }),
+            Err(Errno::NOENT) => Err(StateError::NotFound {
+                asked: id.to_string(),
+                near: Vec::new(),
+            }),
+            Err(source) => Err(store.failed("open", &path, source)),
+        }
+    }
+
+    /// Reads the journal as it is now.
+    pub fn read(&self) -> Result<Journal, StateError> {
+        read_journal(self.id, self.journal.as_fd())
+    }
+
+    /// Returns whether somebody holds the pod.
+    pub fn is_held(&self) -> bool {
+        ofd::holder(&self.journal).is_ok_and(|holder| holder.is_some())
+    }
+}
+
+fn read_journal(id: PodId, file: BorrowedFd<'_>) -> Result<Journal, StateError> {
+    let failed = |source| StateError::File {
+        what: "read",
+        path: format!("pods/{id}/journal").into(),
+        source,
+    };
+    match Journal::parse(&read_all(file).map_err(failed)?) {
+        Ok(Some(journal)) => Ok(journal),
+        Ok(None) => Err(StateError::NoRecord {
+            pod: id,
+            source: None,
+        }),
+        Err(source) => Err(StateError::NoRecord {
+            pod: id,
+            source: Some(source),
+        }),
+    }
+}
+
 /// A pod being made: its directory, its lock and its names exist, its record does not. Dropped, it is undone.
 #[derive(Debug)]
 pub struct Reserved<'a> {
@@ -136,18 +191,7 @@ impl Held {
 
     /// Reads the journal.
     pub fn read(&self) -> Result<Journal, StateError> {
-        let bytes = read_all(self.journal.as_fd()).map_err(|source| self.failed("read", source))?;
-        match Journal::parse(&bytes) {
-            Ok(Some(journal)) => Ok(journal),
-            Ok(None) => Err(StateError::NoRecord {
-                pod: self.id,
-                source: None,
-            }),
-            Err(source) => Err(StateError::NoRecord {
-                pod: self.id,
-                source: Some(source),
-            }),
-        }
+        read_journal(self.id, self.journal.as_fd())
     }
 
     /// Appends an event: one write of one line.

@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use crate::{
-    Held, Pod, Reserved, StateError,
+    Held, Pod, Reserved, StateError, Watched,
     pod::{first_container, random, read_all},
     random_name,
 };
@@ -173,6 +173,11 @@ impl Store {
     /// Takes a pod's lock.
     pub fn hold(&self, id: PodId) -> Result<Held, StateError> {
         Held::open(self, id)
+    }
+
+    /// Opens a pod's journal for reading, so that its end can be read although it is removed.
+    pub fn watch(&self, id: PodId) -> Result<Watched, StateError> {
+        Watched::open(self, id)
     }
 
     /// Opens a pod's directory.

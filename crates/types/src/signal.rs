@@ -24,7 +24,10 @@ impl Signal {
     pub const INT: Self = Self(2);
     pub const QUIT: Self = Self(3);
     pub const KILL: Self = Self(9);
+    pub const USR1: Self = Self(10);
+    pub const USR2: Self = Self(12);
     pub const TERM: Self = Self(15);
+    pub const CONT: Self = Self(18);
     pub const WINCH: Self = Self(28);
 
     /// Makes a signal from its number.

@@ -1,0 +1,322 @@
+//! Volumes on disk: directories that outlive containers.
+//!
+//! ```text
+//! <root>/volumes/<name>/volume.json    when it was made, for whom
+//! <root>/volumes/<name>/data/          what containers see; owners as the container gave them, 0-based
+//! ```
+//!
+//! A volume appears by one rename and disappears by one rename into `<root>/garbage`. A volume that nobody named has 64
+//! hexadecimal digits for a name and knows its pod: it goes with it.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use hull_fs::{Durability, FsError};
+use hull_types::{ErrorKind, PodId, Timestamp};
+use rustix::{
+    fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with},
+    io::Errno,
+};
+use serde::{Deserialize, Serialize};
+
+/// All volumes of one installation.
+#[derive(Clone, Debug)]
+pub struct Volumes {
+    root: PathBuf,
+}
+
+/// What is known about a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    pub name: String,
+    pub created: Timestamp,
+    /// The pod it was made for, if nobody named it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodId>,
+}
+
+/// Why a volume could not be made, found or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    #[error("volume `{0}` does not exist")]
+    NotFound(String),
+    #[error(
+        "`{0}` is not a volume name: letters, digits, `_`, `.` and `-`, starting with a letter or digit"
+    )]
+    BadName(String),
+    #[error("the record of volume `{name}` cannot be read")]
+    Record {
+        name: String,
+        source: serde_json::Error,
+    },
+    #[error("cannot {what} {}", path.display())]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        source: Errno,
+    },
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+impl VolumeError {
+    /// Returns what sort of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::BadName(_) => ErrorKind::InvalidInput,
+            Self::Record { .. } => ErrorKind::Bug,
+            Self::File { .. } => ErrorKind::Unavailable,
+            Self::Fs(error) => error.kind(),
+        }
+    }
+}
+
+/// Whether a volume was there or was just made; a new one takes what the image has at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    New,
+    Old,
+}
+
+impl Volumes {
+    /// Knows where volumes are; makes nothing.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// Makes a volume unless it exists. `fill` puts the first contents into a new one before anyone can see it; it is given
+    /// the data directory.
+    pub fn ensure<E: From<VolumeError>>(
+        &self,
+        name: &str,
+        pod: Option<PodId>,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<Made, E> {
+        check(name)?;
+        if self.directory(name).exists() {
+            return Ok(Made::Old);
+        }
+        let parent = self.root.join("volumes");
+        make(&parent)?;
+        let temp = hull_fs::temp_name().map_err(VolumeError::from)?;
+        let path = parent.join(&temp);
+        let made = self.fill_new(&path, name, pod, fill).and_then(|()| {
+            match renameat_with(
+                CWD,
+                &path,
+                CWD,
+                self.directory(name),
+                RenameFlags::NOREPLACE,
+            ) {
+                Ok(()) => Ok(Made::New),
+                // Somebody was faster; theirs stays.
+                Err(Errno::EXIST) => Ok(Made::Old),
+                Err(source) => Err(VolumeError::File {
+                    what: "make",
+                    path: self.directory(name),
+                    source,
+                }
+                .into()),
+            }
+        });
+        if !matches!(made, Ok(Made::New)) {
+            remove(&parent, &temp).ok();
+        }
+        made
+    }
+
+    fn fill_new<E: From<VolumeError>>(
+        &self,
+        path: &Path,
+        name: &str,
+        pod: Option<PodId>,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
+        make(path)?;
+        let data = path.join("data");
+        mkdirat(CWD, &data, Mode::from_raw_mode(0o755)).map_err(|source| VolumeError::File {
+            what: "make",
+            path: data.clone(),
+            source,
+        })?;
+        fill(&data)?;
+        let volume = Volume {
+            name: name.to_owned(),
+            created: Timestamp::now(),
+            pod,
+        };
+        let text = serde_json::to_vec(&volume).map_err(|source| VolumeError::Record {
+            name: name.to_owned(),
+            source,
+        })?;
+        let mode = Mode::RUSR | Mode::WUSR;
+        hull_fs::replace(&path.join("volume.json"), &text, mode, Durability::Cached)
+            .map_err(VolumeError::from)?;
+        Ok(())
+    }
+
+    /// Returns the directory that containers see.
+    pub fn data(&self, name: &str) -> Result<PathBuf, VolumeError> {
+        check(name)?;
+        let data = self.directory(name).join("data");
+        if data.is_dir() {
+            Ok(data)
+        } else {
+            Err(VolumeError::NotFound(name.to_owned()))
+        }
+    }
+
+    /// Returns all volumes in order of their names.
+    pub fn list(&self) -> Result<Vec<Volume>, VolumeError> {
+        let path = self.root.join("volumes");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = match openat(CWD, &path, flags, Mode::empty()) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT) => return Ok(Vec::new()),
+            Err(source) => {
+                return Err(VolumeError::File {
+                    what: "open",
+                    path,
+                    source,
+                });
+            }
+        };
+        let mut volumes = Vec::new();
+        for name in hull_fs::list(&directory)? {
+            let Some(name) = name.to_str().filter(|name| check(name).is_ok()) else {
+                continue;
+            };
+            match std::fs::read(self.directory(name).join("volume.json")) {
+                Ok(text) => volumes.push(serde_json::from_slice(&text).map_err(|source| {
+                    VolumeError::Record {
+                        name: name.to_owned(),
+                        source,
+                    }
+                })?),
+                // Removed while we looked.
+                Err(_) => continue,
+            }
+        }
+        volumes.sort_by(|one: &Volume, other: &Volume| one.name.cmp(&other.name));
+        Ok(volumes)
+    }
+
+    /// Removes a volume that nobody uses.
+    pub fn remove(&self, name: &str) -> Result<(), VolumeError> {
+        check(name)?;
+        let garbage = self.root.join("garbage");
+        make(&garbage)?;
+        let temp = format!("volume-{}", hull_fs::random_hex(8)?);
+        match renameat_with(
+            CWD,
+            self.directory(name),
+            CWD,
+            garbage.join(&temp),
+            RenameFlags::NOREPLACE,
+        ) {
+            Ok(()) => remove(&garbage, &temp),
+            Err(Errno::NOENT) => Err(VolumeError::NotFound(name.to_owned())),
+            Err(source) => Err(VolumeError::File {
+                what: "remove",
+                path: self.directory(name),
+                source,
+            }),
+        }
+    }
+
+    fn directory(&self, name: &str) -> PathBuf {
+        self.root.join("volumes").join(name)
+    }
+}
+
+fn check(name: &str) -> Result<(), VolumeError> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    match name.as_bytes() {
+        [first, ..]
+            if first.is_ascii_alphanumeric() && name.len() <= 255 && name.bytes().all(good) =>
+        {
+            Ok(())
+        }
+        _ => Err(VolumeError::BadName(name.to_owned())),
+    }
+}
+
+fn make(path: &Path) -> Result<(), VolumeError> {
+    match mkdirat(CWD, path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(source) => Err(VolumeError::File {
+            what: "make",
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn remove(parent: &Path, name: impl AsRef<std::ffi::OsStr>) -> Result<(), VolumeError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory =
+        openat(CWD, parent, flags, Mode::empty()).map_err(|source| VolumeError::File {
+            what: "open",
+            path: parent.to_owned(),
+            source,
+        })?;
+    Ok(hull_fs::remove_tree(&directory, name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing(_: &Path) -> Result<(), VolumeError> {
+        Ok(())
+    }
+
+    #[test]
+    fn a_volume_is_made_once_found_and_removed() {
+        let temp = tempfile::tempdir().unwrap();
+        let volumes = Volumes::new(temp.path());
+        assert!(volumes.list().unwrap().is_empty());
+        assert_eq!(volumes.ensure("db", None, nothing).unwrap(), Made::New);
+        assert_eq!(volumes.ensure("db", None, nothing).unwrap(), Made::Old);
+        assert!(volumes.data("db").unwrap().is_dir());
+        assert_eq!(volumes.list().unwrap()[0].name, "db");
+        volumes.remove("db").unwrap();
+        assert!(matches!(
+            volumes.remove("db"),
+            Err(VolumeError::NotFound(_))
+        ));
+        assert!(matches!(volumes.data("db"), Err(VolumeError::NotFound(_))));
+    }
+
+    #[test]
+    fn a_volume_that_cannot_be_filled_leaves_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let volumes = Volumes::new(temp.path());
+        let refuse = |_: &Path| Err(VolumeError::NotFound("image".into()));
+        assert!(volumes.ensure("db", None, refuse).is_err());
+        assert_eq!(
+            std::fs::read_dir(temp.path().join("volumes"))
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+
+    #[test]
+    fn names_that_are_paths_are_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let volumes = Volumes::new(temp.path());
+        for bad in ["", ".", "..", "a/b", "../x", "a\0", ".hidden", "é"] {
+            assert!(
+                matches!(
+                    volumes.ensure(bad, None, nothing),
+                    Err(VolumeError::BadName(_))
+                ),
+                "{bad:?}"
+            );
+        }
+    }
+}
