@@ -1,5 +1,146 @@
-//! The use cases.
+//! The use cases: the one place that knows all mechanisms, and the only one that front doors call.
+//!
+//! | the story of | is told in |
+//! |---|---|
+//! | what was meant | [`request`] |
+//! | run, create, start | [`run`](Engine::create), [`start`](Engine::order) |
+//! | what a container's `config.json` says | [`bundle`] |
+//! | the other verbs | a file each, named after the verb |
+//!
+//! Everything is synchronous. The process that calls [`Engine::order`] and then supervises must have one thread.
+#![forbid(unsafe_code)]
 
+pub mod bundle;
+mod config;
+mod error;
+mod files;
+mod ids;
+mod logs;
 pub mod near;
+mod places;
+mod pull;
+mod remove;
 pub mod request;
+mod run;
+mod sources;
+mod start;
+mod status;
+mod stop;
 pub mod template;
+mod volumes;
+
+use std::{cell::OnceCell, path::Path};
+
+use hull_image::Images;
+use hull_net::Networks;
+use hull_state::Store;
+use hull_types::ShortNames;
+
+pub use config::{AnonymousVolume, Config, ImageSource, ImageUse, PATH};
+pub use error::{EngineError, ReportedFailure};
+pub use logs::LogQuery;
+pub use places::Places;
+pub use remove::{Force, Swept};
+pub use run::Created;
+pub use start::{How, Order};
+pub use status::Listed;
+pub use stop::Done;
+
+/// One installation of Hull, as its caller sees it.
+#[derive(Debug)]
+pub struct Engine {
+    places: Places,
+    store: Store,
+    /// Opened when first needed: most verbs do not look at images.
+    images: OnceCell<Images>,
+    caller: Caller,
+    /// Whether this command made the store: then it takes it away again if it leaves it empty.
+    fresh: bool,
+}
+
+/// Who runs this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Caller {
+    /// Whether it is root in the initial user namespace, as far as one can tell from inside.
+    pub fn is_root(self) -> bool {
+        self.uid == 0
+    }
+}
+
+impl Engine {
+    /// Opens an installation, making its directories if it is new.
+    pub fn open(places: Places) -> Result<Self, EngineError> {
+        let caller = Caller {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+        };
+        let fresh = !places.root.exists();
+        let store = Store::open(&places.root)?;
+        Ok(Self {
+            places,
+            store,
+            images: OnceCell::new(),
+            caller,
+            fresh,
+        })
+    }
+
+    /// Returns where things are.
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Returns the pods' records.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Returns who calls.
+    pub fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// Returns the images.
+    pub fn images(&self) -> Result<&Images, EngineError> {
+        if let Some(images) = self.images.get() {
+            return Ok(images);
+        }
+        if !self.caller.is_root() {
+            return Err(EngineError::NeedsRoot("use images"));
+        }
+        let images = Images::open(
+            &self.places.root,
+            ShortNames::default(),
+            hull_snapshot::Options::default(),
+        )?;
+        Ok(self.images.get_or_init(|| images))
+    }
+
+    /// Returns the networks.
+    pub(crate) fn networks(&self) -> Result<Networks, EngineError> {
+        Ok(Networks::open(
+            &self.places.root,
+            hull_net::Pool::default(),
+        )?)
+    }
+
+    /// Removes the store's directories if this command made them and nothing is in them.
+    pub fn leave(self) {
+        if !self.fresh {
+            return;
+        }
+        let root: &Path = &self.places.root;
+        for directory in ["pods", "names", "garbage", "ids"] {
+            if std::fs::remove_dir(root.join(directory)).is_err() && root.join(directory).exists() {
+                return;
+            }
+        }
+        std::fs::remove_file(root.join("VERSION")).ok();
+        std::fs::remove_dir(root).ok();
+    }
+}

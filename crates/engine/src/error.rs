@@ -1,0 +1,191 @@
+use std::path::PathBuf;
+
+use hull_types::ErrorKind;
+use rustix::io::Errno;
+
+/// Why a use case failed. Each mechanism's own error is one step further down the chain.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    State(#[from] hull_state::StateError),
+    #[error(transparent)]
+    Image(#[from] hull_image::ImageError),
+    #[error(transparent)]
+    Snapshot(#[from] hull_snapshot::SnapshotError),
+    #[error(transparent)]
+    Trust(#[from] hull_trust::TrustError),
+    #[error(transparent)]
+    Volume(#[from] hull_volume::VolumeError),
+    #[error(transparent)]
+    Network(#[from] hull_net::NetError),
+    #[error(transparent)]
+    Cgroup(#[from] hull_cgroup::CgroupError),
+    #[error(transparent)]
+    Start(#[from] hull_runtime::StartError),
+    #[error(transparent)]
+    Monitor(#[from] hull_monitor::MonitorError),
+    #[error(transparent)]
+    Request(#[from] crate::request::InvalidRequest),
+    #[error(transparent)]
+    Port(#[from] hull_net::InvalidPort),
+    #[error(transparent)]
+    Reported(#[from] ReportedFailure),
+    #[error("the record of container `{name}` cannot be read")]
+    Config {
+        name: String,
+        source: serde_json::Error,
+    },
+    #[error("no command was given, and image `{image}` names none")]
+    NoCommand { image: String },
+    #[error("cannot {what} {}", path.display())]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        source: Errno,
+    },
+    #[error("cannot {what}")]
+    System { what: &'static str, source: Errno },
+    #[error("the mount source {} does not exist", .0.display())]
+    NoSource(PathBuf),
+    #[error("volume `{0}` does not exist")]
+    NoVolume(String),
+    #[error("{} is no device", .0.display())]
+    NotADevice(PathBuf),
+    #[error("the seccomp profile {} cannot be used", path.display())]
+    Profile {
+        path: PathBuf,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("container `{name}` is {is}")]
+    WrongState {
+        name: String,
+        is: &'static str,
+        hint: &'static str,
+    },
+    #[error("container `{name}` did not end within {seconds} s of being killed")]
+    WillNotDie { name: String, seconds: u64 },
+    #[error("only root can {0}")]
+    NeedsRoot(&'static str),
+    #[error("all {0} ranges of user ids are taken")]
+    NoIds(u32),
+    #[error("image `{image}` is not here")]
+    ImageMissing { image: String, near: Vec<String> },
+    #[error("cannot write the container's id to {}", path.display())]
+    CidFile { path: PathBuf, source: Errno },
+    #[error("`{given}` is not supported")]
+    Unsupported { given: String, hint: &'static str },
+}
+
+/// An error that came from a monitor.
+#[derive(Debug)]
+pub struct ReportedFailure {
+    pub failure: hull_monitor::Failure,
+}
+
+impl std::fmt::Display for ReportedFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            self.failure
+                .words
+                .first()
+                .map_or("the container could not be started", String::as_str),
+        )
+    }
+}
+
+impl std::error::Error for ReportedFailure {}
+
+impl EngineError {
+    /// Returns what sort of failure this is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::State(error) => error.kind(),
+            Self::Image(error) => error.kind(),
+            Self::Snapshot(error) => error.kind(),
+            Self::Trust(error) => error.kind(),
+            Self::Volume(error) => error.kind(),
+            Self::Network(error) => error.kind(),
+            Self::Cgroup(error) => error.kind(),
+            Self::Start(error) => error.kind(),
+            Self::Monitor(error) => error.kind(),
+            Self::Request(_)
+            | Self::Port(_)
+            | Self::NoCommand { .. }
+            | Self::NotADevice(_)
+            | Self::Profile { .. } => ErrorKind::InvalidInput,
+            Self::Reported(reported) => match reported.failure.code {
+                127 => ErrorKind::CommandNotFound,
+                126 => ErrorKind::CommandNotRunnable,
+                _ => ErrorKind::Unavailable,
+            },
+            Self::Config { .. } => ErrorKind::Bug,
+            Self::NoSource(_) | Self::NoVolume(_) | Self::ImageMissing { .. } => {
+                ErrorKind::NotFound
+            }
+            Self::CidFile {
+                source: Errno::EXIST,
+                ..
+            } => ErrorKind::AlreadyExists,
+            Self::WrongState { .. } => ErrorKind::WrongState,
+            Self::NeedsRoot(_) => ErrorKind::Denied,
+            Self::Unsupported { .. } => ErrorKind::Unsupported,
+            Self::File {
+                source: Errno::ACCESS | Errno::PERM,
+                ..
+            } => ErrorKind::Denied,
+            Self::File { .. }
+            | Self::System { .. }
+            | Self::WillNotDie { .. }
+            | Self::NoIds(_)
+            | Self::CidFile { .. } => ErrorKind::Unavailable,
+        }
+    }
+
+    /// Returns what the reader could do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::State(error) => return error.hint(),
+            Self::Image(error) => return error.hint(),
+            Self::Snapshot(error) => return error.hint(),
+            Self::Trust(error) => return error.hint(),
+            Self::Network(error) => return error.hint(),
+            Self::Cgroup(error) => return error.hint(),
+            Self::Start(error) => return error.hint(),
+            Self::Monitor(error) => return error.hint(),
+            Self::Reported(reported) => return reported.failure.hint.clone(),
+            Self::NoCommand { .. } => "give a command after the image's name".to_owned(),
+            Self::NoSource(_) => {
+                "make it first, or use `-v`, which makes missing directories".to_owned()
+            }
+            Self::NotADevice(_) => {
+                "`--device` takes a character or block device such as /dev/fuse".to_owned()
+            }
+            Self::WrongState { hint, .. } | Self::Unsupported { hint, .. } => (*hint).to_owned(),
+            Self::WillNotDie { .. } => {
+                "a process in it waits in the kernel for a disk or a network; see `hull top`"
+                    .to_owned()
+            }
+            Self::NeedsRoot(_) => {
+                "ordinary users can run `@host` so far: hull run --rm @host -- COMMAND".to_owned()
+            }
+            Self::NoIds(_) => "`hull gc` frees those of dead pods".to_owned(),
+            Self::ImageMissing { near, .. } if !near.is_empty() => {
+                format!("did you mean {}?", near.join(" or "))
+            }
+            Self::ImageMissing { image, .. } => {
+                format!(
+                    "`hull pull {image}` fetches it, `hull load` and `hull import` take files; `hull images` lists what is here"
+                )
+            }
+            Self::CidFile {
+                source: Errno::EXIST,
+                ..
+            } => "remove the file, or choose another --cidfile".to_owned(),
+            Self::File {
+                source: Errno::NOSPC,
+                ..
+            } => "the disk is full: `hull prune` removes what is stopped or unused".to_owned(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,138 @@
+//! Making a container: resolve, fetch, trust, unpack, reserve.
+
+use hull_image::{Image, ImageError, Layer};
+use hull_spec::image::ImageConfig;
+use hull_state::{Container, Held};
+use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
+
+use crate::{
+    Config, Engine, EngineError, ImageSource, ImageUse,
+    request::{ImageName, NetworkMode, PullPolicy, RunRequest},
+};
+
+/// A container that was made and is not started; whoever has this holds its pod.
+#[derive(Debug)]
+pub struct Created {
+    pub held: Held,
+    pub id: ContainerId,
+    pub name: ContainerName,
+    pub config: Config,
+}
+
+impl Engine {
+    /// Makes a container. Until the last line nothing of it can be seen, and what was begun is undone by leaving.
+    pub fn create(&self, mut request: RunRequest) -> Result<Created, EngineError> {
+        let (image, _held) = self.image_to_run(&request)?;
+        let name = request.name.take();
+        if request.network.mode == NetworkMode::Default {
+            let bridge = self.caller().is_root() && !request.image.is_host();
+            request.network.mode = if bridge {
+                NetworkMode::Bridge
+            } else {
+                NetworkMode::None
+            };
+        }
+        let mut config = Config {
+            request,
+            image,
+            anonymous: Vec::new(),
+        };
+        if config.args().is_empty() {
+            return Err(EngineError::NoCommand {
+                image: config.image.name.clone(),
+            });
+        }
+        let (reserved, id, name) = self.store().reserve(name.as_ref())?;
+        reserved.make_container(0)?;
+        self.make_volumes(&mut config, reserved.id())?;
+        self.write_cidfile(&config, &id)?;
+        let layers: Vec<DiffId> = config.image.layers.iter().rev().cloned().collect();
+        let raw =
+            serde_json::value::to_raw_value(&config).map_err(|source| EngineError::Config {
+                name: name.to_string(),
+                source,
+            })?;
+        let container = Container {
+            id,
+            name: name.clone(),
+            layers,
+            config: raw,
+        };
+        let held = reserved.publish(Timestamp::now(), config.request.remove, vec![container])?;
+        Ok(Created {
+            held,
+            id,
+            name,
+            config,
+        })
+    }
+
+    /// Finds the image, or fetches it as the policy on pulling says; asks whether it may be trusted, unpacks it, and holds its
+    /// layers until the record names them.
+    fn image_to_run(&self, request: &RunRequest) -> Result<(ImageUse, Vec<Layer>), EngineError> {
+        if request.image.is_host() {
+            let config = ImageConfig::default();
+            let host = ImageUse {
+                name: ImageName::HOST.to_owned(),
+                source: None,
+                layers: Vec::new(),
+                config,
+            };
+            return Ok((host, Vec::new()));
+        }
+        let asked = request.image.as_str();
+        let images = self.images()?;
+        let here = match request.pull {
+            PullPolicy::Always => None,
+            PullPolicy::Missing | PullPolicy::Never => match images.resolve(asked) {
+                Ok(image) => Some(image),
+                Err(ImageError::NotFound { near, .. }) if request.pull == PullPolicy::Never => {
+                    return Err(EngineError::ImageMissing {
+                        image: asked.to_owned(),
+                        near,
+                    });
+                }
+                Err(ImageError::NotFound { .. }) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        let image = match here {
+            Some(image) => image,
+            None => self.pull(asked, request.platform.as_ref())?,
+        };
+        let name = images
+            .reference(asked)
+            .ok()
+            .filter(|name| image.names.contains(name));
+        let trusted = images.trusted(&image, name.as_ref())?;
+        let layers = images.ensure_unpacked(&trusted, &image.config)?;
+        Ok((image_use(asked, image), layers))
+    }
+
+    fn write_cidfile(&self, config: &Config, id: &ContainerId) -> Result<(), EngineError> {
+        use rustix::fs::{Mode, OFlags};
+        let Some(path) = &config.request.session.cidfile else {
+            return Ok(());
+        };
+        let failed = |source| EngineError::CidFile {
+            path: path.clone(),
+            source,
+        };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o644)).map_err(failed)?;
+        rustix::io::write(&file, id.to_string().as_bytes()).map_err(failed)?;
+        Ok(())
+    }
+}
+
+fn image_use(asked: &str, image: Image) -> ImageUse {
+    ImageUse {
+        name: asked.to_owned(),
+        source: Some(ImageSource {
+            manifest: image.digest,
+            id: image.id,
+        }),
+        layers: image.config.rootfs.diff_ids.clone(),
+        config: image.config,
+    }
+}

@@ -1,0 +1,476 @@
+//! Starting a container that exists: connect, bundle, hand over to a monitor.
+
+use std::{
+    io::Write,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use hull_cgroup::{GroupPath, Hierarchies};
+use hull_monitor::{Descriptors, Failure, Filter, Handover, Network, Numbers, Report, Rootfs};
+use hull_state::Held;
+use hull_types::{ContainerId, ContainerName};
+use rustix::{
+    io::{Errno, FdFlags, fcntl_setfd},
+    pipe::{PipeFlags, pipe_with},
+};
+
+use crate::{
+    Config, Engine, EngineError, ReportedFailure,
+    bundle::{self, Facts, Joins},
+    ids,
+    request::{IpcNamespace, Namespace, NetworkMode, Seccomp, UserNamespace},
+};
+
+/// How a container is started.
+#[derive(Debug)]
+pub enum How {
+    /// This process becomes the monitor; its standard streams are the container's.
+    Foreground,
+    /// A monitor stays behind; the socket given is its first client.
+    Behind {
+        client: Option<OwnedFd>,
+        size: Option<(u16, u16)>,
+    },
+}
+
+/// An order to a monitor, with its descriptors.
+#[derive(Debug)]
+pub struct Order {
+    pub handover: Handover,
+    pub descriptors: Descriptors,
+}
+
+impl Engine {
+    /// Works out everything a monitor needs to start a container whose pod the caller holds.
+    pub fn order(
+        &self,
+        held: Held,
+        id: ContainerId,
+        name: &ContainerName,
+        config: &Config,
+        how: How,
+    ) -> Result<Order, EngineError> {
+        let pod = held.id;
+        let host = config.image.source.is_none();
+        let layers = self.open_layers(config)?;
+        let hierarchies = if self.caller().is_root() {
+            self.hierarchies()?
+        } else {
+            Hierarchies::default()
+        };
+        let cgroup = self.cgroup_path(config, &pod.to_string())?;
+        let (join, joins) = self.joins(config)?;
+        let facts = self.facts(config, &pod, &id, &cgroup, joins)?;
+        let spec = bundle::plan(config, &facts);
+        let asked = &config.request.process;
+        let (interactive, terminal) = (asked.interactive, asked.terminal);
+        let (stdin, client, behind, size) = match how {
+            How::Foreground if interactive => {
+                (Some(duplicate(rustix::stdio::stdin())?), None, false, None)
+            }
+            How::Foreground => (None, None, false, None),
+            How::Behind { client, size } => (None, client, true, size),
+        };
+        let handover = Handover {
+            root: self.places().root.clone(),
+            run: self.places().run.clone(),
+            pod,
+            place: 0,
+            id,
+            filter: filter(config),
+            spec,
+            rootfs: if host {
+                Rootfs::Host {
+                    hide: self.own_directories(),
+                }
+            } else {
+                Rootfs::Overlay
+            },
+            files: self.files(config, &facts)?,
+            hierarchies,
+            cgroup,
+            ids: facts.ids,
+            network: network(config, &facts, name)?,
+            join,
+            user: config.user(),
+            terminal: terminal.then(|| size.unwrap_or((24, 80))),
+            interactive,
+            attachable: behind,
+            log: log_options(config),
+            remove: config.request.remove,
+            init: asked.init,
+            numbers: Numbers::default(),
+        };
+        let journal = duplicate(held.as_fd())?;
+        // The copy is the same open file: the lock is never let go.
+        drop(held);
+        Ok(Order {
+            handover,
+            descriptors: Descriptors {
+                journal,
+                layers,
+                stdin,
+                client,
+                report: None,
+            },
+        })
+    }
+
+    /// Starts a monitor program with this order, and waits until the container runs or could not be started.
+    pub fn hand_over(&self, order: Order) -> Result<i32, EngineError> {
+        let Order {
+            mut handover,
+            descriptors,
+        } = order;
+        handover.numbers = Numbers {
+            journal: inheritable(&descriptors.journal)?,
+            layers: descriptors
+                .layers
+                .iter()
+                .map(inheritable)
+                .collect::<Result<_, _>>()?,
+            client: descriptors.client.as_ref().map(inheritable).transpose()?,
+        };
+        let system = |what| move |source| EngineError::System { what, source };
+        let text = serde_json::to_vec(&handover).map_err(|source| EngineError::Config {
+            name: handover.id.short(),
+            source,
+        })?;
+        let order = rustix::fs::memfd_create("order", rustix::fs::MemfdFlags::CLOEXEC)
+            .map_err(system("write the order to the monitor"))?;
+        let mut order = std::fs::File::from(order);
+        order
+            .write_all(&text)
+            .and_then(|()| std::io::Seek::rewind(&mut order))
+            .map_err(|error| {
+                system("write the order to the monitor")(
+                    Errno::from_io_error(&error).unwrap_or(Errno::IO),
+                )
+            })?;
+        let (outcome, report) = pipe_with(PipeFlags::CLOEXEC).map_err(system("make a pipe"))?;
+        let (program, name) = monitor_program();
+        let mut command = Command::new(&program);
+        std::os::unix::process::CommandExt::arg0(&mut command, name);
+        let child = command
+            .stdin(Stdio::from(order))
+            .stdout(Stdio::from(report))
+            .stderr(Stdio::null())
+            .env_clear()
+            .current_dir("/")
+            .spawn();
+        drop(descriptors);
+        child.map_err(|error| EngineError::File {
+            what: "start the monitor",
+            path: program,
+            source: Errno::from_io_error(&error).unwrap_or(Errno::IO),
+        })?;
+        drop(command);
+        read_report(outcome)
+    }
+
+    fn open_layers(&self, config: &Config) -> Result<Vec<OwnedFd>, EngineError> {
+        let top_first = config.image.layers.iter().rev();
+        top_first
+            .map(|layer| Ok(self.images()?.layers().open(layer)?))
+            .collect()
+    }
+
+    fn cgroup_path(&self, config: &Config, pod: &str) -> Result<Option<GroupPath>, EngineError> {
+        if !self.caller().is_root() {
+            return Ok(None);
+        }
+        let parent = config
+            .request
+            .cgroup_parent
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("hull"));
+        let path = parent.join(pod).to_string_lossy().into_owned();
+        let path = path.parse().map_err(hull_cgroup::CgroupError::from)?;
+        Ok(Some(path))
+    }
+
+    /// Finds the cgroup hierarchies, once per boot: what was found is kept where a reboot forgets it.
+    pub fn hierarchies(&self) -> Result<Hierarchies, EngineError> {
+        let path = self.places().run.join("hierarchies");
+        if let Ok(text) = std::fs::read(&path)
+            && let Ok(found) = serde_json::from_slice(&text)
+        {
+            return Ok(found);
+        }
+        let found = Hierarchies::detect()?;
+        if let Ok(text) = serde_json::to_vec(&found) {
+            // Only a saving: who cannot write it looks again.
+            std::fs::create_dir_all(&self.places().run).ok();
+            hull_fs::replace(
+                &path,
+                &text,
+                rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+                hull_fs::Durability::Cached,
+            )
+            .ok();
+        }
+        Ok(found)
+    }
+
+    fn facts(
+        &self,
+        config: &Config,
+        pod: &hull_types::PodId,
+        id: &ContainerId,
+        cgroup: &Option<GroupPath>,
+        joins: Joins,
+    ) -> Result<Facts, EngineError> {
+        let caller = self.caller();
+        let own_ids = match self.user_namespace(config) {
+            UserNamespace::Host => None,
+            UserNamespace::Private if caller.is_root() => {
+                Some(ids::take(self.store().root(), pod)?)
+            }
+            UserNamespace::Private => None,
+        };
+        let single_id = (!caller.is_root()).then_some((caller.uid, caller.gid));
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Facts {
+            ids: own_ids,
+            single_id,
+            hostname: bundle::hostname(config, &id.short(), &host),
+            cgroup: cgroup.as_ref().map(|path| format!("/{path}")),
+            mounts: self.mounts(config)?,
+            devices: self.devices(config)?,
+            seccomp: self.seccomp(config)?,
+            joins,
+        })
+    }
+
+    /// Returns whether the pod has a user namespace of its own: what was asked for, or implied.
+    pub fn user_namespace(&self, config: &Config) -> UserNamespace {
+        let request = &config.request;
+        let implied = request.security.privileged || request.namespaces.pid == Namespace::Host;
+        match &request.namespaces.user {
+            Some(user) => user.clone(),
+            // What `@host` shows belongs to nobody: to be root over it as root would be no sandbox.
+            None if implied => UserNamespace::Host,
+            None => UserNamespace::Private,
+        }
+    }
+
+    fn seccomp(&self, config: &Config) -> Result<Option<hull_spec::runtime::Seccomp>, EngineError> {
+        let security = &config.request.security;
+        match &security.seccomp {
+            Seccomp::Unconfined => Ok(None),
+            Seccomp::Default if security.privileged => Ok(None),
+            // The default profile for the default capabilities was compiled when Hull was built.
+            Seccomp::Default if filter(config) == Filter::Default => Ok(None),
+            Seccomp::Default => {
+                let capabilities = bundle::capabilities(security);
+                Ok(Some(hull_runtime::seccomp::default_profile(&capabilities)))
+            }
+            Seccomp::Profile(path) => {
+                let text = std::fs::read(path).map_err(|error| EngineError::Profile {
+                    path: path.clone(),
+                    source: error.into(),
+                })?;
+                let capabilities = bundle::capabilities(security);
+                let unusable =
+                    |error: hull_runtime::seccomp::InvalidProfile| EngineError::Profile {
+                        path: path.clone(),
+                        source: error.into(),
+                    };
+                let release = rustix::system::uname()
+                    .release()
+                    .to_string_lossy()
+                    .into_owned();
+                let host = hull_runtime::seccomp::Host {
+                    native: hull_runtime::seccomp::Abi::native(),
+                    kernel: release.parse().map_err(unusable)?,
+                    bounding: &capabilities,
+                };
+                hull_runtime::seccomp::parse_profile(&text, &host)
+                    .map(Some)
+                    .map_err(unusable)
+            }
+        }
+    }
+
+    /// Returns the directories of Hull's own that `@host` shows empty.
+    fn own_directories(&self) -> Vec<PathBuf> {
+        vec![self.places().root.clone(), self.places().run.clone()]
+    }
+
+    fn joins(
+        &self,
+        config: &Config,
+    ) -> Result<(Vec<hull_monitor::JoinNamespaces>, Joins), EngineError> {
+        use hull_monitor::{JoinFrom, JoinKind, JoinNamespaces};
+        let namespaces = &config.request.namespaces;
+        let (mut list, mut joins) = (Vec::new(), Joins::default());
+        let other = |asked: &str| -> Result<JoinFrom, EngineError> {
+            let found = self.store().find(asked)?;
+            let name = found.container().name.to_string();
+            match self.status(&found).alive() {
+                Some(run) => Ok(JoinFrom::Container { pid: run.pid }),
+                None => Err(EngineError::WrongState {
+                    name,
+                    is: "not running",
+                    hint: "start it first: its namespaces exist only while it runs",
+                }),
+            }
+        };
+        match &config.request.network.mode {
+            NetworkMode::Container(container) => {
+                list.push(JoinNamespaces {
+                    from: other(container.as_str())?,
+                    kinds: vec![JoinKind::Network],
+                });
+                joins.network = true;
+            }
+            NetworkMode::Path(path) => {
+                list.push(JoinNamespaces {
+                    from: JoinFrom::Path(path.clone()),
+                    kinds: vec![JoinKind::Network],
+                });
+                joins.network = true;
+            }
+            _ => {}
+        }
+        let mut join = |container: &str, kind, flag: &mut bool| -> Result<(), EngineError> {
+            list.push(JoinNamespaces {
+                from: other(container)?,
+                kinds: vec![kind],
+            });
+            *flag = true;
+            Ok(())
+        };
+        if let IpcNamespace::Container(container) = &namespaces.ipc {
+            join(container.as_str(), JoinKind::Ipc, &mut joins.ipc)?;
+        }
+        if let Namespace::Container(container) = &namespaces.pid {
+            join(container.as_str(), JoinKind::Pid, &mut joins.pid)?;
+        }
+        if let Namespace::Container(container) = &namespaces.uts {
+            join(container.as_str(), JoinKind::Uts, &mut joins.uts)?;
+        }
+        Ok((list, joins))
+    }
+}
+
+fn filter(config: &Config) -> Filter {
+    let security = &config.request.security;
+    let default_capabilities = security.add.is_empty() && !security.privileged;
+    match &security.seccomp {
+        Seccomp::Unconfined => Filter::Unconfined,
+        Seccomp::Default if security.privileged => Filter::Unconfined,
+        // Fewer capabilities than the default's make no rule looser.
+        Seccomp::Default if default_capabilities => Filter::Default,
+        Seccomp::Default | Seccomp::Profile(_) => Filter::FromSpec,
+    }
+}
+
+fn network(
+    config: &Config,
+    facts: &Facts,
+    name: &ContainerName,
+) -> Result<Option<Network>, EngineError> {
+    let asked = &config.request.network;
+    let network = match &asked.mode {
+        NetworkMode::Bridge => None,
+        NetworkMode::Named(network) => {
+            let name = network
+                .as_str()
+                .parse()
+                .map_err(|_| EngineError::Unsupported {
+                    given: format!("--network {}", network.as_str()),
+                    hint: "none, host, bridge, container:NAME and ns:PATH are known",
+                })?;
+            Some(name)
+        }
+        NetworkMode::Default
+        | NetworkMode::None
+        | NetworkMode::Host
+        | NetworkMode::Container(_)
+        | NetworkMode::Path(_) => return Ok(None),
+    };
+    let mut ports = Vec::new();
+    for text in &asked.ports {
+        ports.extend(hull_net::parse_publish(text)?);
+    }
+    if asked.publish_all {
+        let exposed = config
+            .image
+            .config
+            .config
+            .exposed_ports
+            .iter()
+            .chain(&asked.expose);
+        for text in exposed {
+            ports.extend(hull_net::parse_publish(text)?);
+        }
+    }
+    let own_names = if facts.hostname == name.as_str() {
+        vec![facts.hostname.clone()]
+    } else {
+        vec![facts.hostname.clone(), name.to_string()]
+    };
+    Ok(Some(Network {
+        name: network,
+        ports,
+        own_names,
+    }))
+}
+
+fn log_options(config: &Config) -> hull_monitor::LogOptions {
+    let (asked, default) = (&config.request.log, hull_monitor::LogOptions::default());
+    hull_monitor::LogOptions {
+        max_size: asked.max_size.unwrap_or(default.max_size),
+        max_files: asked.max_files.unwrap_or(default.max_files).max(1),
+    }
+}
+
+fn duplicate(file: impl AsFd) -> Result<OwnedFd, EngineError> {
+    rustix::io::fcntl_dupfd_cloexec(file, 3).map_err(|source| EngineError::System {
+        what: "copy a descriptor",
+        source,
+    })
+}
+
+/// Lets a descriptor pass to the program started next; returns its number there.
+fn inheritable(file: &OwnedFd) -> Result<i32, EngineError> {
+    fcntl_setfd(file, FdFlags::empty()).map_err(|source| EngineError::System {
+        what: "hand a descriptor to the monitor",
+        source,
+    })?;
+    Ok(file.as_raw_fd())
+}
+
+/// Returns the monitor: the small program beside this one, or this one under its name (`cargo run` builds only `hull`).
+fn monitor_program() -> (PathBuf, &'static str) {
+    let own = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
+    let beside = own.with_file_name("hull-monitor");
+    (if beside.exists() { beside } else { own }, "hull-monitor")
+}
+
+fn read_report(outcome: OwnedFd) -> Result<i32, EngineError> {
+    let mut text = Vec::new();
+    let read = std::io::Read::read_to_end(&mut std::fs::File::from(outcome), &mut text);
+    let died = || {
+        let words = vec!["the monitor died before the container was started".to_owned()];
+        EngineError::Reported(ReportedFailure {
+            failure: Failure {
+                words,
+                hint: None,
+                code: 125,
+            },
+        })
+    };
+    read.map_err(|_| died())?;
+    match serde_json::from_slice(&text) {
+        Ok(Report::Started { pid }) => Ok(pid),
+        Ok(Report::Failed(failure)) => Err(EngineError::Reported(ReportedFailure { failure })),
+        Err(_) => Err(died()),
+    }
+}
