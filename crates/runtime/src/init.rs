@@ -1,0 +1,369 @@
+//! The child's story: from the clone to the app.
+//!
+//! ```text
+//!   join cgroups ─ wait for the parts ─ become the mapped root ─ cgroup and IPC namespace ─ names, loopback
+//!   attach root ─ mounts ─ files ─ sysctls ─ masks ─ terminal ─ pivot
+//!   streams ─ user ─ capabilities ─ find the command ─ tie to the parent ─▶ Created
+//!   wait for Start ─ signals ─ filter ─ exec
+//! ```
+//! The child is a single-threaded copy of the parent with its own memory and descriptor table: everything is allowed, and
+//! everything it inherited is close-on-exec. It never returns into its caller's code.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use hull_sys::clone::CloneFlags;
+use hull_sys::mount::MountAttr;
+use hull_sys::namespaces::unshare;
+use hull_sys::seccomp::SockFilter;
+use hull_sys::{Errno, net};
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::process::{Gid, Uid, fchdir, pivot_root, umask};
+use rustix::system::{setdomainname, sethostname};
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+
+use crate::channel::{Channel, Message};
+use crate::error::{At as _, Failure, StartError, Step};
+use crate::launch::{Launch, Stdio};
+use crate::plan::{Assembly, Plan};
+use crate::process::{Ready, bind_to_parent, leave_keyring};
+use crate::rootfs;
+use crate::rootfs::inside::{Inside, Shape};
+use crate::rootfs::mounts::{Kind, Maker, READ_ONLY, attach};
+use crate::rootfs::superblock::{Depth, change_mount, clone_mount};
+use crate::rootfs::{Assembler, Parts, masks, put_on_old_root};
+use crate::streams::{self, Terminal};
+
+/// Why the child ends before the app begins.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// The parent is gone: there is nobody to tell.
+    Orphaned,
+    Failed(StartError),
+}
+
+impl<E: Into<StartError>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What the child brings along from before the clone.
+#[derive(Debug)]
+pub(crate) struct Init<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) launch: &'a Launch<'a>,
+    pub(crate) filter: Option<&'a [SockFilter]>,
+    /// v1 `tasks` files, open for writing.
+    pub(crate) tasks: &'a [OwnedFd],
+    /// Names and places of the container's cgroup directories.
+    pub(crate) cgroups: &'a [(String, std::path::PathBuf)],
+    /// Mounts made while the parent visited joined namespaces, by their place in the plan.
+    pub(crate) visited: Vec<Option<OwnedFd>>,
+}
+
+impl Init<'_> {
+    /// Becomes the app, or reports why not and ends.
+    pub(crate) fn run(mut self, channel: Channel) -> ! {
+        let Err(stop) = self.story(&channel);
+        if let Stop::Failed(error) = stop {
+            channel.report(error);
+        }
+        end(1)
+    }
+
+    fn story(&mut self, channel: &Channel) -> Result<Infallible, Stop> {
+        self.join_cgroups()?;
+        let parts = self.receive_parts(channel)?;
+        self.become_root()?;
+        self.make_namespaces()?;
+        let parts = match parts {
+            Some(parts) => parts,
+            None => self.assembler().assemble()?,
+        };
+        let terminal = self.build_root(&parts)?;
+        drop(parts);
+        self.plan.process.enter_directory()?;
+        let ready = self.become_app(terminal.as_ref())?;
+        let shared_keyring = leave_keyring()?;
+        bind_to_parent(true)?;
+        let created = Message::Created { shared_keyring };
+        let master = terminal.as_ref().map(|terminal| terminal.master.as_fd());
+        channel
+            .send(&created, master.as_slice())
+            .map_err(|_| Stop::Orphaned)?;
+        drop(terminal);
+        // Waiting is also the check that the parent lives: had it died before the death signal was set, this reads the end.
+        match channel.receive()? {
+            Some((Message::Start, _)) => {}
+            Some(_) => return Err(StartError::BadMessage.into()),
+            None => return Err(Stop::Orphaned),
+        }
+        let in_userns = self.plan.namespaces.maps.is_some();
+        Err(self
+            .plan
+            .process
+            .exec(&ready, self.filter, in_userns)
+            .into())
+    }
+
+    /// By our own hand and before anything else is done in them: a write of `0` to `tasks` by a single-threaded process
+    /// never waits, and the cgroup namespace made later is rooted where this leads.
+    fn join_cgroups(&self) -> Result<(), Failure> {
+        for tasks in self.tasks {
+            rustix::io::write(tasks, b"0").at(Step::Cgroup, "")?;
+        }
+        Ok(())
+    }
+
+    fn receive_parts(&mut self, channel: &Channel) -> Result<Option<Parts>, Stop> {
+        let mut slots = Vec::new();
+        loop {
+            match channel.receive()? {
+                Some((Message::Parts(named), fds)) if named.len() == fds.len() => {
+                    slots.extend(named.into_iter().zip(fds));
+                }
+                Some((Message::Ready, _)) => break,
+                Some(_) => return Err(StartError::BadMessage.into()),
+                None => return Err(Stop::Orphaned),
+            }
+        }
+        match self.plan.assembly {
+            Assembly::Inside => Ok(None),
+            Assembly::Outside => Parts::from_slots(slots, self.plan.mounts.len())
+                .map(Some)
+                .ok_or(StartError::BadMessage.into()),
+        }
+    }
+
+    /// Until now the process has the ids of the caller, who is nobody in the new user namespace.
+    fn become_root(&self) -> Result<(), Failure> {
+        let Some(maps) = &self.plan.namespaces.maps else {
+            return Ok(());
+        };
+        let refused = |errno| Failure::new(Step::SetIds, "0", errno);
+        set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT).map_err(refused)?;
+        if !maps.is_single() {
+            set_thread_groups(&[]).map_err(refused)?;
+        }
+        set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT).map_err(refused)
+    }
+
+    fn make_namespaces(&self) -> Result<(), Failure> {
+        let namespaces = &self.plan.namespaces;
+        let late = namespaces.in_child();
+        if !late.is_empty() {
+            unshare(late).at(Step::Unshare, "cgroup and IPC")?;
+        }
+        if !namespaces.makes(CloneFlags::NEWUSER) {
+            // The copy of the mount tree still belongs to the host's peer groups: what happens here must not travel there.
+            // In a new user namespace the kernel has seen to that.
+            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+            mount_change("/", private).at(Step::Unshare, "mount")?;
+        }
+        if namespaces.makes(CloneFlags::NEWNET) {
+            net::lo_up().at(Step::Loopback, "")?;
+        }
+        if let Some(name) = &self.plan.hostname {
+            sethostname(name.as_bytes()).at(Step::Hostname, name)?;
+        }
+        if let Some(name) = &self.plan.domainname {
+            setdomainname(name.as_bytes()).at(Step::Hostname, name)?;
+        }
+        Ok(())
+    }
+
+    fn assembler(&self) -> Assembler<'_> {
+        Assembler {
+            plan: self.plan,
+            launch: self.launch,
+            cgroups: self.cgroups,
+            userns: None,
+        }
+    }
+
+    /// Puts the parts together and makes the result the root.
+    fn build_root(&self, parts: &Parts) -> Result<Option<Terminal>, Failure> {
+        let former = umask(Mode::empty());
+        let backstage = parts.backstage.as_fd();
+        if self.plan.assembly == Assembly::Outside {
+            put_on_old_root(backstage).at(Step::AttachRoot, "")?;
+        }
+        put_on_old_root(parts.root.as_fd()).at(Step::AttachRoot, "")?;
+        let root = Inside(parts.root.as_fd());
+        for (place, disk) in self.plan.host_mounts.visible_disks().zip(&parts.disks) {
+            self.attach_disk(root, place, disk)?;
+        }
+        let proc = self.mount_all(root, parts)?;
+        self.place_files(root, backstage)?;
+        self.write_sysctls(proc.as_ref())?;
+        masks::freeze(root, self.plan.frozen.iter().map(AsRef::as_ref))?;
+        masks::mask(root, backstage, self.plan.masked.iter().map(AsRef::as_ref))?;
+        let terminal = self.open_terminal(root)?;
+        root.make_dirs(&self.plan.process.cwd)
+            .at(Step::WorkDir, &self.plan.process.cwd)?;
+        if self.plan.read_only_root {
+            let attr = MountAttr {
+                set: READ_ONLY,
+                ..MountAttr::default()
+            };
+            change_mount(root, Depth::One, &attr).at(Step::ReadOnlyPath, "/")?;
+        }
+        pivot(root.as_fd()).at(Step::Pivot, "")?;
+        umask(former);
+        Ok(terminal)
+    }
+
+    fn attach_disk(&self, root: Inside<'_>, place: &Path, disk: &OwnedFd) -> Result<(), Failure> {
+        let shape = rootfs::mounts::shape(disk.as_fd()).at(Step::HostRoot, place)?;
+        // A mount that lies below a directory this container may not enter cannot be shown.
+        let Ok(target) = root.mount_point(place, shape) else {
+            return Ok(());
+        };
+        attach(disk.as_fd(), target.as_fd()).at(Step::HostRoot, place)
+    }
+
+    /// Attaches the mounts of the spec in order; returns the container's procfs.
+    fn mount_all(&self, root: Inside<'_>, parts: &Parts) -> Result<Option<OwnedFd>, Failure> {
+        let mut proc = None;
+        for (index, mount) in self.plan.mounts.iter().enumerate() {
+            let brought = match mount.maker {
+                Maker::Outside => parts.mounts.get(index),
+                Maker::Visitor => self.visited.get(index),
+                Maker::Inside => None,
+            };
+            match (&mount.kind, brought.and_then(Option::as_ref)) {
+                (_, Some(brought)) => mount.attach(root, brought)?,
+                (Kind::Dev, None) => self.mount_dev(root, parts, &mount.destination)?,
+                (Kind::Cgroup, None) => self.mount_cgroups(root, parts, index)?,
+                (kind, None) => {
+                    let fresh = mount.make_fresh(None)?;
+                    mount.attach(root, &fresh)?;
+                    if *kind == Kind::Proc {
+                        proc = Some(fresh);
+                    }
+                }
+            }
+        }
+        Ok(proc)
+    }
+
+    fn mount_dev(&self, root: Inside<'_>, parts: &Parts, place: &Path) -> Result<(), Failure> {
+        // Nodes bound from the host are mounts below.
+        let depth = match self.plan.assembly {
+            Assembly::Outside => Depth::One,
+            Assembly::Inside => Depth::Tree,
+        };
+        let target = root
+            .mount_point(place, Shape::Directory)
+            .at(Step::MountPoint, place)?;
+        clone_mount(&parts.backstage, "dev", depth, &MountAttr::default())
+            .and_then(|dev| attach(dev.as_fd(), target.as_fd()))
+            .at(Step::Mount, place)
+    }
+
+    /// Shows the container its own groups: on v1 a directory for each hierarchy, as docker does.
+    fn mount_cgroups(&self, root: Inside<'_>, parts: &Parts, index: usize) -> Result<(), Failure> {
+        let mount = &self.plan.mounts[index];
+        let place = mount.destination.as_path();
+        let target = root
+            .mount_point(place, Shape::Directory)
+            .at(Step::MountPoint, place)?;
+        let attr = MountAttr {
+            set: mount.options.set,
+            ..MountAttr::default()
+        };
+        let failed = |errno| Failure::new(Step::Mount, place, errno);
+        if let ([(name, _)], [only]) = (self.cgroups, parts.cgroups.as_slice())
+            && name.is_empty()
+        {
+            change_mount(only, Depth::One, &attr).map_err(failed)?;
+            return attach(only.as_fd(), target.as_fd()).map_err(failed);
+        }
+        let dir = match parts.cgroups.is_empty() {
+            true => clone_mount(&parts.backstage, "empty", Depth::One, &attr),
+            false => clone_mount(&parts.backstage, "cgroup", Depth::One, &attr),
+        };
+        let dir = dir.map_err(failed)?;
+        attach(dir.as_fd(), target.as_fd()).map_err(failed)?;
+        for ((name, _), clone) in self.cgroups.iter().zip(&parts.cgroups) {
+            change_mount(clone, Depth::One, &attr).map_err(failed)?;
+            let target = Inside(dir.as_fd())
+                .find(Path::new(name), OFlags::DIRECTORY)
+                .map_err(failed)?;
+            attach(clone.as_fd(), target.as_fd()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Binds the given files, and devices with a place outside `/dev`.
+    fn place_files(&self, root: Inside<'_>, backstage: BorrowedFd<'_>) -> Result<(), Failure> {
+        let bind = |from: &Path, to: &Path| {
+            let target = root.mount_point(to, Shape::File).at(Step::MountPoint, to)?;
+            clone_mount(backstage, from, Depth::One, &MountAttr::default())
+                .and_then(|file| attach(file.as_fd(), target.as_fd()))
+                .at(Step::File, to)
+        };
+        for (index, (path, _)) in self.launch.files.iter().enumerate() {
+            bind(&Path::new("files").join(index.to_string()), path)?;
+        }
+        for path in self.plan.devices_elsewhere() {
+            let below = path.strip_prefix("/").unwrap_or(path);
+            bind(&Path::new("nodes").join(below), path)?;
+        }
+        Ok(())
+    }
+
+    fn write_sysctls(&self, proc: Option<&OwnedFd>) -> Result<(), Failure> {
+        for sysctl in &self.plan.sysctls {
+            let proc = proc.ok_or(Errno::NODEV).at(Step::Sysctl, "without /proc")?;
+            sysctl.write(proc.as_fd())?;
+        }
+        Ok(())
+    }
+
+    fn open_terminal(&self, root: Inside<'_>) -> Result<Option<Terminal>, Failure> {
+        let Stdio::Terminal(size) = self.launch.stdio else {
+            return Ok(None);
+        };
+        let terminal = Terminal::open(root, size)?;
+        terminal.become_console(root)?;
+        Ok(Some(terminal))
+    }
+
+    /// From root of the container to the app's user with the app's powers.
+    fn become_app(&self, terminal: Option<&Terminal>) -> Result<Ready, StartError> {
+        let process = &self.plan.process;
+        let identity = process.identify()?;
+        streams::install(&self.launch.stdio, terminal, identity.uid)?;
+        let maps = self.plan.namespaces.maps.as_ref();
+        let groups_denied = maps.is_some_and(|maps| maps.is_single());
+        process.become_user(
+            &identity,
+            groups_denied,
+            maps.is_some(),
+            self.filter.is_some(),
+        )?;
+        process.find_command(&identity)
+    }
+}
+
+/// Makes the mount `root` the root directory and forgets the old tree. No directory is needed to put the old one in: it is
+/// stacked on the new one and detached from there.
+fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
+    fchdir(root)?;
+    pivot_root(".", ".")?;
+    unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")
+}
+
+/// Ends the child without going back into the caller's code.
+#[expect(
+    clippy::exit,
+    reason = "the child must not return; the parent emptied the buffers of standard output before the clone"
+)]
+pub(crate) fn end(code: i32) -> ! {
+    std::process::exit(code)
+}
