@@ -66,9 +66,9 @@ pub fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
     hasher.finish()
 }
 
-/// A reader that ends with an error instead of end of file when what went through it is not what was promised.
+/// A reader that gives an error instead of the last bytes, or of the end, when what went through it is not what was promised.
 ///
-/// Whoever reads to the end has verified content; whoever stops early has not.
+/// Whoever has read all bytes that were promised has verified content; whoever stops before has not.
 #[derive(Debug)]
 pub struct Verified<R> {
     inner: R,
@@ -96,7 +96,7 @@ impl<R: Read> Verified<R> {
         self.size
     }
 
-    fn at_end(&mut self) -> Result<(), ContentError> {
+    fn compare(&mut self) -> Result<(), ContentError> {
         let Some(hasher) = self.hasher.take() else {
             return Ok(());
         };
@@ -125,21 +125,25 @@ impl<R: Read> Read for Verified<R> {
         }
         let count = self.inner.read(buffer)?;
         if count == 0 {
-            return self
-                .at_end()
-                .map(|()| 0)
-                .map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad));
+            return self.compare().map(|()| 0).map_err(invalid);
         }
         self.seen += count as u64;
         if self.seen > self.size {
-            let bad = ContentError::TooLong { limit: self.size };
-            return Err(io::Error::new(io::ErrorKind::InvalidData, bad));
+            return Err(invalid(ContentError::TooLong { limit: self.size }));
         }
         if let Some(hasher) = &mut self.hasher {
             hasher.update(&buffer[..count]);
         }
+        if self.seen == self.size {
+            // Readers that know the size stop here and never see the end.
+            self.compare().map_err(invalid)?;
+        }
         Ok(count)
     }
+}
+
+fn invalid(bad: ContentError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, bad)
 }
 
 #[cfg(test)]
@@ -161,6 +165,16 @@ mod tests {
                 assert!(read(content, &digest, size).is_err(), "{content:?} {size}");
             }
         }
+    }
+
+    #[test]
+    fn whoever_knows_the_size_need_not_read_the_end() {
+        let digest = digest_of(Algorithm::Sha256, b"hull");
+        let mut buffer = [0; 4];
+        let mut read =
+            |content: &[u8]| Verified::new(content, digest.clone(), 4).read_exact(&mut buffer);
+        assert!(read(b"hull").is_ok());
+        assert!(read(b"hulk").is_err());
     }
 
     #[test]

@@ -181,6 +181,17 @@ impl<'s> Ingest<'s> {
     }
 }
 
+impl Write for Ingest<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.take(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A digest and the number of bytes it stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Blob {

@@ -74,7 +74,7 @@ pub enum ImageError {
 
     #[error("blob {digest} cannot be had")]
     Source { digest: Digest, source: SourceError },
-    #[error("layer {layer} is damaged")]
+    #[error("`{layer}` is damaged")]
     WrongContent { layer: String, source: ContentError },
     #[error("layer {layer} unpacks to {actual}, and the image promises {expected}")]
     WrongDiffId {
@@ -82,15 +82,15 @@ pub enum ImageError {
         expected: DiffId,
         actual: DiffId,
     },
-    #[error("layer {layer} cannot be decompressed")]
+    #[error("`{layer}` cannot be decompressed")]
     Decompress { layer: String, source: io::Error },
-    #[error("layer {layer} unpacks to more than {limit} bytes")]
+    #[error("`{layer}` unpacks to more than {limit} bytes")]
     TooLarge { layer: String, limit: u64 },
-    #[error("layer {layer} unpacks to more than {ratio} times its compressed size")]
+    #[error("`{layer}` unpacks to more than {ratio} times its compressed size")]
     Bomb { layer: String, ratio: u64 },
     #[error("the archive ends without an end mark: it was cut off")]
     CutOff,
-    #[error("layer {layer} cannot be unpacked")]
+    #[error("`{layer}` cannot be unpacked")]
     Unpack {
         layer: String,
         source: SnapshotError,
@@ -108,10 +108,10 @@ pub enum ImageError {
     Output { source: io::Error },
     #[error("cannot read the archive")]
     Archive { source: TarError },
-    #[error("`{path}` cannot become part of an image: it is a {kind}")]
-    Unpackable { path: PathBuf, kind: &'static str },
-    #[error("`{change}` is not a change that can be made: {reason}")]
-    Change { change: String, reason: String },
+    #[error("cannot make the new layer")]
+    NewLayer { source: crate::WriteError },
+    #[error(transparent)]
+    Change(#[from] crate::InvalidChange),
 
     #[error(transparent)]
     Content(#[from] ContentError),
@@ -136,6 +136,14 @@ impl ImageError {
             Self::WrongContent { source, .. } | Self::Content(source) => source.kind(),
             Self::Trust(source) => source.kind(),
             Self::Fs(source) => source.kind(),
+            Self::NewLayer { source } => match (
+                source.downcast_ref::<Self>(),
+                source.downcast_ref::<SnapshotError>(),
+            ) {
+                (Some(error), _) => error.kind(),
+                (_, Some(error)) => error.kind(),
+                _ => ErrorKind::Unavailable,
+            },
             Self::Archive { source } => source.kind(),
             Self::Access { source, .. } | Self::Input { source } | Self::Output { source } => {
                 match source.kind() {

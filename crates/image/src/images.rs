@@ -289,7 +289,7 @@ impl Images {
     }
 
     /// Returns the name by which an image was asked for, if it was by a name and not by id or digest.
-    fn asked_by_name(&self, asked: &str, image: &Image) -> Option<Reference> {
+    pub(crate) fn asked_by_name(&self, asked: &str, image: &Image) -> Option<Reference> {
         let name = Reference::parse(asked, &self.short).ok()?.or_latest();
         image.names.contains(&name).then_some(name)
     }

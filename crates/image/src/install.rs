@@ -32,6 +32,14 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
+    pub(crate) fn new(names: Vec<Reference>, entry: Entry, layers: Vec<Layer>) -> Self {
+        Self {
+            names,
+            entry,
+            _layers: layers,
+        }
+    }
+
     pub(crate) fn digest(&self) -> &Digest {
         &self.entry.digest
     }

@@ -15,23 +15,31 @@
 //! image is the digest of its configuration, as docker shows it.
 #![forbid(unsafe_code)]
 
+mod add;
 mod compression;
 mod error;
 mod images;
+mod import;
+mod inspect;
 mod install;
 mod layer;
 mod limits;
 mod load;
 mod model;
 mod resolve;
+mod save;
 mod source;
 
+pub use add::{NewImage, NewLayer, WriteError, WriteTar};
 pub use compression::Compression;
 pub use error::ImageError;
 pub use images::{Force, Images, Listing, Removed};
+pub use import::{Import, InvalidChange, apply_change};
+pub use inspect::Inspect;
 pub use install::Wanted;
 pub use layer::Layer;
 pub use limits::Limits;
 pub use load::Input;
 pub use model::Image;
+pub use save::Format;
 pub use source::{Offer, Source, SourceError};
