@@ -27,7 +27,8 @@ pub struct Session<'s> {
     dir: OwnedFd,
     held: File,
     next: Cell<u32>,
-    _lock: Lock,
+    /// There until the session is dropped.
+    lock: Option<Lock>,
 }
 
 impl<'s> Session<'s> {
@@ -45,7 +46,7 @@ impl<'s> Session<'s> {
             dir,
             held: held.into(),
             next: Cell::new(0),
-            _lock: lock,
+            lock: Some(lock),
             name,
         })
     }
@@ -107,8 +108,12 @@ impl<'s> Session<'s> {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
-        // Whatever cannot be removed now is garbage as soon as the lock is gone, which is next.
         discard(self.store, &self.name);
+        // Released, not only closed: a child forked by another thread may have a copy of the descriptor until its exec. What
+        // could not be removed is garbage from here on, so that nothing need be said of failures.
+        if let Some(lock) = self.lock.take() {
+            lock.release().ok();
+        }
     }
 }
 
@@ -127,6 +132,11 @@ impl<'s> Ingest<'s> {
     /// Returns the algorithm of the digest it will have.
     pub fn algorithm(&self) -> Algorithm {
         self.hasher.algorithm()
+    }
+
+    /// Returns whether digest and size are known beforehand.
+    pub fn is_promised(&self) -> bool {
+        self.expected.is_some()
     }
 
     /// Takes the next bytes: into the hash and into the file.

@@ -31,10 +31,13 @@ pub enum ImageError {
     #[error("document {digest} is not usable")]
     Document {
         digest: Digest,
-        source: DocumentError,
+        source: Box<DocumentError>,
     },
     #[error("`{file}` is not usable")]
-    File { file: String, source: DocumentError },
+    File {
+        file: String,
+        source: Box<DocumentError>,
+    },
     #[error("{digest} is no container image but an artifact of type `{kind}`")]
     NotAnImage { digest: Digest, kind: String },
     #[error("{digest} is `{media_type}` inside an index, where a manifest is expected")]
@@ -84,7 +87,7 @@ pub enum ImageError {
     },
     #[error("`{layer}` cannot be decompressed")]
     Decompress { layer: String, source: io::Error },
-    #[error("`{layer}` unpacks to more than {limit} bytes")]
+    #[error("`{layer}` has more than {limit} bytes")]
     TooLarge { layer: String, limit: u64 },
     #[error("`{layer}` unpacks to more than {ratio} times its compressed size")]
     Bomb { layer: String, ratio: u64 },
@@ -93,7 +96,7 @@ pub enum ImageError {
     #[error("`{layer}` cannot be unpacked")]
     Unpack {
         layer: String,
-        source: SnapshotError,
+        source: Box<SnapshotError>,
     },
 
     #[error("cannot {action} {path}")]
@@ -118,9 +121,15 @@ pub enum ImageError {
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Trust(Box<TrustError>),
     #[error(transparent)]
     Fs(#[from] FsError),
+}
+
+impl From<TrustError> for ImageError {
+    fn from(error: TrustError) -> Self {
+        Self::Trust(Box::new(error))
+    }
 }
 
 impl ImageError {
@@ -132,7 +141,8 @@ impl ImageError {
             Self::Document { source, .. } | Self::File { source, .. } => source.kind(),
             Self::NotAnImage { .. } | Self::Nested { .. } => ErrorKind::Unsupported,
             Self::Source { source, .. } => source.kind,
-            Self::Unpack { source, .. } | Self::Snapshot(source) => source.kind(),
+            Self::Unpack { source, .. } => source.kind(),
+            Self::Snapshot(source) => source.kind(),
             Self::WrongContent { source, .. } | Self::Content(source) => source.kind(),
             Self::Trust(source) => source.kind(),
             Self::Fs(source) => source.kind(),
@@ -190,7 +200,8 @@ impl ImageError {
             Self::CutOff => Some("was the program that wrote it interrupted?".to_owned()),
             Self::Document { source, .. } | Self::File { source, .. } => source.hint(),
             Self::Source { source, .. } => source.hint.clone(),
-            Self::Unpack { source, .. } | Self::Snapshot(source) => source.hint(),
+            Self::Unpack { source, .. } => source.hint(),
+            Self::Snapshot(source) => source.hint(),
             Self::WrongContent { source, .. } | Self::Content(source) => source.hint(),
             Self::Trust(source) => source.hint(),
             _ => None,

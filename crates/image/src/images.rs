@@ -388,7 +388,7 @@ fn forget(index: &mut Index, image: &Image) {
 pub(crate) fn unusable(digest: &Digest, source: hull_spec::image::DocumentError) -> ImageError {
     ImageError::Document {
         digest: digest.clone(),
-        source,
+        source: Box::new(source),
     }
 }
 

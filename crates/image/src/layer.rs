@@ -181,7 +181,7 @@ impl<'a> LayerReader<'a> {
     ) -> Result<Option<Box<dyn Unpacking + 'a>>, ImageError> {
         let failed = |source| ImageError::Unpack {
             layer: meter.label.to_owned(),
-            source,
+            source: Box::new(source),
         };
         match unpack {
             Unpack::Tree => {
@@ -189,7 +189,7 @@ impl<'a> LayerReader<'a> {
                 let outcome = unpacking.write_from(meter);
                 outcome.map_err(|source| ImageError::Unpack {
                     layer: meter.label.to_owned(),
-                    source,
+                    source: Box::new(source),
                 })?;
                 Ok(Some(unpacking))
             }
@@ -274,7 +274,13 @@ impl Read for Tee<'_, '_> {
         if let Bytes::Fresh(ingest) = &mut self.bytes
             && let Err(bad) = ingest.take(&buffer[..count])
         {
-            self.failure = Some(wrong(self.label, bad));
+            self.failure = Some(match bad {
+                ContentError::TooLong { limit } if !ingest.is_promised() => ImageError::TooLarge {
+                    layer: self.label.to_owned(),
+                    limit,
+                },
+                bad => wrong(self.label, bad),
+            });
             return Err(stopped());
         }
         Ok(count)

@@ -1,7 +1,7 @@
 //! From what a person types to an image: a name, a name with a digest, a digest, an id or its unique beginning.
 
 use hull_content::Index;
-use hull_types::{Digest, Reference, near};
+use hull_types::{Digest, InvalidReference, Reference, near};
 
 use crate::{Image, ImageError, Images, images::not_found, model::name_of};
 
@@ -36,8 +36,12 @@ impl Images {
                 other => return other,
             }
         }
-        // What is neither name nor id is told what is wrong with it as a name.
-        let reference = reference?;
+        let reference = match reference {
+            Ok(reference) => reference,
+            Err(InvalidReference::IsId(_)) => return Err(not_found(asked, Vec::new())),
+            // What is neither name nor id is told what is wrong with it as a name.
+            Err(error) => return Err(error.into()),
+        };
         Err(not_found(asked, self.names_near(index, asked, &reference)))
     }
 

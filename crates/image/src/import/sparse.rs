@@ -170,11 +170,11 @@ mod tests {
     #[test]
     fn record_lengths_count_themselves() {
         assert_eq!(record(b"a", b"b"), b"6 a=b\n");
-        let long = record(b"key", &[b'x'; 93]);
-        assert_eq!(long.len(), 101);
-        assert!(long.starts_with(b"101 key="));
-        let edge = record(b"key", &[b'x'; 91]);
-        assert!(edge.starts_with(format!("{} ", edge.len()).as_bytes()));
+        for (value, length) in [(91, 99), (92, 101), (93, 102)] {
+            let record = record(b"key", &vec![b'x'; value]);
+            assert_eq!(record.len(), length);
+            assert!(record.starts_with(format!("{length} key=").as_bytes()));
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) fn list<'s>(
     let bytes = spool.contents(FILE, MAX_DOCUMENT, "the archive")?;
     let images = docker_archive::parse(&bytes).map_err(|source| ImageError::File {
         file: FILE.to_owned(),
-        source,
+        source: Box::new(source),
     })?;
     let mut listed = Vec::new();
     for image in images {
@@ -31,7 +31,7 @@ pub(super) fn list<'s>(
         let bytes = spool.contents(config, MAX_DOCUMENT, FILE)?;
         let parsed = ImageConfig::parse(&bytes).map_err(|source| ImageError::File {
             file: config.to_owned(),
-            source,
+            source: Box::new(source),
         })?;
         let config = descriptor_of(spool.member(config, FILE)?, MediaType::Config(Family::Oci));
         let mut layers = Vec::new();
@@ -78,7 +78,10 @@ pub(super) fn make_manifest(
     };
     manifest
         .agrees_with(parsed)
-        .map_err(|source| ImageError::Document { digest, source })?;
+        .map_err(|source| ImageError::Document {
+            digest,
+            source: Box::new(source),
+        })?;
     let bytes = manifest.to_json();
     let size = bytes.len() as u64;
     Ok(Descriptor::new(media_type, spool.make(bytes), size))

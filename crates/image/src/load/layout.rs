@@ -38,11 +38,12 @@ impl Directory {
         &mut self,
         label: &str,
         short: &ShortNames,
+        platform: &Platform,
     ) -> Result<Vec<Listed>, ImageError> {
         let read = |name: &str, limit| self.root.read_capped(Path::new(name), limit);
         let marker = read(layout::MARKER_NAME, 4096)?;
         let index = read(layout::INDEX_NAME, layout::MAX_INDEX_BYTES as u64)?;
-        parse(&marker, &index, label, short)
+        parse(&marker, &index, label, short, platform)
     }
 }
 
@@ -69,10 +70,11 @@ pub(super) fn list(
     spool: &Spool<'_>,
     label: &str,
     short: &ShortNames,
+    platform: &Platform,
 ) -> Result<Vec<Listed>, ImageError> {
     let marker = spool.contents(layout::MARKER_NAME, 4096, label)?;
     let index = spool.contents(layout::INDEX_NAME, layout::MAX_INDEX_BYTES as u64, label)?;
-    parse(&marker, &index, label, short)
+    parse(&marker, &index, label, short, platform)
 }
 
 fn parse(
@@ -80,19 +82,28 @@ fn parse(
     index: &[u8],
     label: &str,
     short: &ShortNames,
+    platform: &Platform,
 ) -> Result<Vec<Listed>, ImageError> {
     let unusable = |file: &str| {
         let file = file.to_owned();
-        |source| ImageError::File { file, source }
+        |source| ImageError::File {
+            file,
+            source: Box::new(source),
+        }
     };
     layout::check_marker(marker).map_err(unusable(layout::MARKER_NAME))?;
     let index = layout::parse_index(index).map_err(unusable(layout::INDEX_NAME))?;
-    group(&index, label, short)
+    group(&index, label, short, platform)
 }
 
 /// Puts entries together that are one image: those of one manifest under several names. Several manifests under one name (or
 /// under none) are an image for several platforms if they say for which; otherwise the name would be a matter of luck.
-fn group(index: &Index, label: &str, short: &ShortNames) -> Result<Vec<Listed>, ImageError> {
+fn group(
+    index: &Index,
+    label: &str,
+    short: &ShortNames,
+    platform: &Platform,
+) -> Result<Vec<Listed>, ImageError> {
     let mut by_name: Vec<(Option<&str>, Vec<&Descriptor>)> = Vec::new();
     for entry in index.images() {
         let name = layout::name(entry);
@@ -105,7 +116,7 @@ fn group(index: &Index, label: &str, short: &ShortNames) -> Result<Vec<Listed>, 
     for (name, mut entries) in by_name {
         entries.dedup_by(|a, b| a.digest == b.digest);
         if entries.len() > 1 && entries.iter().all(|entry| entry.platform.is_some()) {
-            entries = vec![choose(&entries, label)?];
+            entries = vec![choose(&entries, platform)?];
         }
         if let (Some(name), true) = (name, entries.len() > 1) {
             return Err(ImageError::NameTwice {
@@ -130,17 +141,18 @@ fn group(index: &Index, label: &str, short: &ShortNames) -> Result<Vec<Listed>, 
     Ok(listed)
 }
 
-fn choose<'e>(entries: &[&'e Descriptor], label: &str) -> Result<&'e Descriptor, ImageError> {
+fn choose<'e>(
+    entries: &[&'e Descriptor],
+    platform: &Platform,
+) -> Result<&'e Descriptor, ImageError> {
     let index = Index {
         manifests: entries.iter().map(|entry| (*entry).clone()).collect(),
         ..Index::default()
     };
-    let chosen = index
-        .select(&Platform::host())
-        .map_err(|source| ImageError::File {
-            file: format!("{label}: {}", layout::INDEX_NAME),
-            source,
-        })?;
+    let chosen = index.select(platform).map_err(|source| ImageError::File {
+        file: layout::INDEX_NAME.to_owned(),
+        source: Box::new(source),
+    })?;
     let found = entries.iter().find(|entry| entry.digest == chosen.digest);
     Ok(found.expect("the choice was made among these entries"))
 }

@@ -97,7 +97,7 @@ fn image<'s>(
     })?;
     let parsed = ImageConfig::parse(&bytes).map_err(|source| ImageError::File {
         file: description_of(top),
-        source,
+        source: Box::new(source),
     })?;
     let config = made(spool, MediaType::Config(Family::Oci), bytes);
     make_manifest(spool, config, layers, &parsed)

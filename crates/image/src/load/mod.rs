@@ -52,7 +52,7 @@ impl Images {
         let entries = match input {
             Input::Path(path) if path.is_dir() => {
                 let mut directory = Directory::open(path)?;
-                let listed = directory.list(&label, &self.short)?;
+                let listed = directory.list(&label, &self.short, platform)?;
                 self.all_or_nothing(|session| {
                     self.install_listed(session, &listed, platform, &label, &mut directory)
                 })
@@ -81,7 +81,7 @@ impl Images {
     ) -> Result<Vec<hull_types::Digest>, ImageError> {
         self.all_or_nothing(|session| {
             let mut spool = self.spool(session, from, label)?;
-            let listed = self.listed_in(session, &mut spool, label)?;
+            let listed = self.listed_in(session, &mut spool, platform, label)?;
             self.install_listed(session, &listed, platform, label, &mut spool)
         })
     }
@@ -107,10 +107,11 @@ impl Images {
         &self,
         session: &'s Session<'_>,
         spool: &mut Spool<'s>,
+        platform: &Platform,
         label: &str,
     ) -> Result<Vec<Listed>, ImageError> {
         if spool.has("oci-layout") && spool.has("index.json") {
-            return layout::list(spool, label, &self.short);
+            return layout::list(spool, label, &self.short, platform);
         }
         if spool.has(hull_spec::image::docker_archive::MANIFEST_NAME) {
             return docker::list(session, spool, &self.limits);

@@ -73,7 +73,8 @@ fn root_archives_are_loaded_in_any_compression_and_order() {
         let mut id = None;
         for (turn, (compression, program)) in COMPRESSORS.iter().enumerate() {
             let mut members = members.clone();
-            members.rotate_left(turn % members.len());
+            let turn = turn % members.len();
+            members.rotate_left(turn);
             let home = Home::new();
             let bytes = pipe(program, &pack(&members));
             let images = home.load(&bytes).unwrap();

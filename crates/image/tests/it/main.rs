@@ -2,6 +2,11 @@
 //!
 //! Everything runs on a root of its own in a temporary directory. Unpacking keeps owners and attributes, so these tests are
 //! root's; without it they say so and pass.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "this is a test, helpers and all"
+)]
 
 mod directories;
 mod formats;

@@ -105,7 +105,7 @@ fn root_a_name_moves_and_the_image_it_left_dangles() {
     );
     // Pruning takes the dangling one with all that only it needs.
     let removed = home.images.prune(&HashSet::new(), false).unwrap();
-    assert_eq!(removed.images, [first.id.clone()]);
+    assert_eq!(removed.images, std::slice::from_ref(&first.id));
     assert_eq!(removed.layers, first.layers());
     assert_eq!(removed.blobs.len(), 3);
     assert_eq!(home.images.list().unwrap().images.len(), 1);
@@ -160,7 +160,7 @@ fn root_removing_gives_back_what_was_taken() {
     assert!(home.images.resolve(id).unwrap().names.is_empty());
 
     let removed = home.images.remove(id, &nobody, Force::No).unwrap();
-    assert_eq!(removed.images, [image.id.clone()]);
+    assert_eq!(removed.images, std::slice::from_ref(&image.id));
     assert_eq!(home.everything(), empty);
     assert_eq!(
         home.images
