@@ -30,6 +30,7 @@ use std::net::Ipv4Addr;
 
 use rustix::io::Errno;
 
+use crate::conntrack;
 use crate::error::NetError;
 use crate::netlink::{Batch, Netlink, Refused};
 use crate::nft::{
@@ -136,7 +137,14 @@ impl Firewall {
             self.withdraw(publications)?;
             added = add();
         }
-        added.map_err(refused("elements"))
+        added.map_err(refused("elements"))?;
+        for publication in publications
+            .iter()
+            .filter(|one| one.protocol == Protocol::Udp)
+        {
+            conntrack::forget_flows(&self.0, publication);
+        }
+        Ok(())
     }
 
     /// Takes published ports back; those that are not there are no error.

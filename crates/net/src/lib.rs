@@ -17,6 +17,7 @@
 
 mod attach;
 mod claims;
+mod conntrack;
 mod error;
 mod firewall;
 mod hosts;

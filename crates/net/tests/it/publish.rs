@@ -68,6 +68,40 @@ fn root_datagrams_are_published() {
 }
 
 #[test]
+fn root_a_client_that_never_pauses_reaches_the_pod_that_comes_later() {
+    on_stage(|scene| {
+        let networks = scene.networks();
+        scene.outside.inside(|| {
+            let client = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+            client
+                .set_read_timeout(Some(std::time::Duration::from_millis(300)))
+                .unwrap();
+            let ask = || {
+                // Twice: an error that came back for the last datagram is told on the next call.
+                for _ in 0..2 {
+                    client.send_to(b"who", format!("{HOST}:5353")).ok();
+                    if client.recv_from(&mut [0; 64]).is_ok() {
+                        return true;
+                    }
+                }
+                false
+            };
+            assert!(!ask());
+            for byte in 1..3 {
+                let pod = scene
+                    .host
+                    .inside(|| Pod::attach(&networks, byte, &["5353:53/udp"]).unwrap());
+                let server = pod.netns.serve_datagrams("0.0.0.0:53");
+                assert!(ask(), "pod {byte}");
+                drop(server);
+                scene.host.inside(|| pod.detach(&networks));
+                assert!(!ask());
+            }
+        });
+    });
+}
+
+#[test]
 fn root_a_pods_own_connections_to_a_published_number_go_where_they_should() {
     on_stage(|scene| {
         let world = crate::scene::Netns::new();
