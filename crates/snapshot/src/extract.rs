@@ -11,9 +11,8 @@
 //! The tree must be new, empty and seen by nobody else. System calls are what extraction costs: an ordinary file takes
 //! five (open, write, set times, close, and change of owner if it is not ours).
 
-mod attributes;
+pub(crate) mod attributes;
 mod pending;
-mod tree;
 mod whiteout;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,10 +26,10 @@ use hull_fs::tar::{Device, Entry, EntryPath, Kind, Reader};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
+use crate::descent::{Descent, Found};
 use crate::{Options, Refusal, SnapshotError};
 use attributes::Attributes;
 use pending::{Pending, times};
-use tree::{Found, Tree};
 use whiteout::Meaning;
 
 /// The highest user or group id a container has: pods get ranges of 65,536.
@@ -54,7 +53,7 @@ pub(crate) fn extract(
 ) -> Result<Summary, SnapshotError> {
     let mut reader = Reader::new(source, options.limits);
     let mut extraction = Extraction {
-        tree: Tree::new(root),
+        tree: Descent::new(root),
         process: Process::read(),
         options,
         pending: BTreeMap::new(),
@@ -106,7 +105,7 @@ impl Process {
 }
 
 struct Extraction<'a> {
-    tree: Tree<'a>,
+    tree: Descent<'a>,
     process: Process,
     options: Options,
     /// What directories are to become, by path.
@@ -230,7 +229,7 @@ impl Extraction<'_> {
     ) -> Result<(), SnapshotError> {
         let path = entry.path.as_bytes();
         let mode = entry.mode & 0o777;
-        let make = |tree: &Tree<'_>| {
+        let make = |tree: &Descent<'_>| {
             rustix::fs::mkdirat(tree.current(), name, Mode::from_raw_mode(mode))
                 .map_err(|source| fail("create directory", path, source))
         };

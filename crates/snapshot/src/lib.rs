@@ -14,20 +14,28 @@
 //! which names appear and disappear, and is never held for longer than those.
 #![forbid(unsafe_code)]
 
+mod archive;
+mod changes;
 #[cfg(any(test, feature = "conformance"))]
 mod conformance;
+mod descent;
 mod directories;
 mod driver;
 mod error;
 mod extract;
+mod listing;
 mod record;
+mod stack;
 
+pub use archive::export;
+pub use changes::{Change, ChangeKind, changes, write_layer};
 #[cfg(any(test, feature = "conformance"))]
 pub use conformance::conformance;
 pub use directories::Directories;
 pub use driver::{Collected, Driver, Hold, Options, Unpacking, WhiteoutMarks};
 pub use error::{Refusal, SnapshotError};
 pub use record::LayerRecord;
+pub use stack::{Layers, merged, view};
 
 #[cfg(test)]
 mod tests;

@@ -128,6 +128,11 @@ fn verdict(name: &[u8]) -> Verdict {
     }
 }
 
+/// Says whether a layer may have an attribute of this name.
+pub(crate) fn is_kept(name: &[u8]) -> bool {
+    verdict(name) == Verdict::Keep
+}
+
 fn fits(kind: &Kind, name: &[u8]) -> bool {
     match kind {
         Kind::File => name != b"system.posix_acl_default",

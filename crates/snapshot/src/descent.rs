@@ -9,7 +9,8 @@ use rustix::io::Errno;
 
 /// What stands under a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(crate) enum Found {
+    /// A regular file.
     File,
     Directory,
     Symlink,
@@ -30,7 +31,7 @@ impl Found {
     }
 }
 
-pub(super) struct Tree<'a> {
+pub(crate) struct Descent<'a> {
     root: BorrowedFd<'a>,
     /// The current directory's path from the root.
     path: Vec<u8>,
@@ -48,8 +49,8 @@ const DIRECTORY: OFlags = OFlags::PATH
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-impl<'a> Tree<'a> {
-    pub(super) fn new(root: BorrowedFd<'a>) -> Self {
+impl<'a> Descent<'a> {
+    pub(crate) fn new(root: BorrowedFd<'a>) -> Self {
         Self {
             root,
             path: Vec::new(),
@@ -57,12 +58,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    pub(super) fn root(&self) -> BorrowedFd<'a> {
+    pub(crate) fn root(&self) -> BorrowedFd<'a> {
         self.root
     }
 
     /// Returns the current directory.
-    pub(super) fn current(&self) -> BorrowedFd<'_> {
+    pub(crate) fn current(&self) -> BorrowedFd<'_> {
         self.levels
             .last()
             .map_or(self.root, |level| level.dir.as_fd())
@@ -70,7 +71,7 @@ impl<'a> Tree<'a> {
 
     /// Goes up until the current directory lies on the way to `path`. Returns where in `path` the names end that are
     /// yet to be entered.
-    pub(super) fn leave_for(&mut self, path: &[u8]) -> Vec<usize> {
+    pub(crate) fn leave_for(&mut self, path: &[u8]) -> Vec<usize> {
         while let Some(level) = self.levels.last() {
             let above = &self.path[..level.end];
             if path
@@ -91,7 +92,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns where in a longer path the name of the next directory begins.
-    pub(super) fn next_name(&self) -> usize {
+    pub(crate) fn next_name(&self) -> usize {
         if self.path.is_empty() {
             0
         } else {
@@ -100,7 +101,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Enters a directory of the current one, whose path is then `end` bytes long.
-    pub(super) fn enter(&mut self, name: &[u8], end: usize) -> Result<(), Errno> {
+    pub(crate) fn enter(&mut self, name: &[u8], end: usize) -> Result<(), Errno> {
         let dir = rustix::fs::openat(self.current(), name, DIRECTORY, Mode::empty())?;
         if !self.path.is_empty() {
             self.path.push(b'/');
@@ -112,7 +113,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Makes an existing directory the current one.
-    pub(super) fn go_to(&mut self, path: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn go_to(&mut self, path: &[u8]) -> Result<(), Errno> {
         for end in self.leave_for(path) {
             self.enter(&path[self.next_name()..end], end)?;
         }
@@ -120,7 +121,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns what stands under a name in the current directory.
-    pub(super) fn look(&self, name: &[u8]) -> Result<Option<Found>, Errno> {
+    pub(crate) fn look(&self, name: &[u8]) -> Result<Option<Found>, Errno> {
         match rustix::fs::statat(self.current(), name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Found::of(&stat))),
             Err(Errno::NOENT) => Ok(None),
@@ -129,7 +130,7 @@ impl<'a> Tree<'a> {
     }
 
     /// Returns what stands under a name in any directory, and that directory. The current one stays.
-    pub(super) fn look_at(&self, parent: &[u8], name: &[u8]) -> Result<(OwnedFd, Found), Errno> {
+    pub(crate) fn look_at(&self, parent: &[u8], name: &[u8]) -> Result<(OwnedFd, Found), Errno> {
         let dir = if parent.is_empty() {
             rustix::io::fcntl_dupfd_cloexec(self.root, 0)?
         } else if parent == self.path {
@@ -160,7 +161,7 @@ mod tests {
         for path in ["a", "a/b", "a/b/c", "a-b", "ab"] {
             mkdirat(&root, path, Mode::from_raw_mode(0o755)).unwrap();
         }
-        let mut tree = Tree::new(root.as_fd());
+        let mut tree = Descent::new(root.as_fd());
         for (path, entered) in [
             ("a/b/c", 3),
             ("a/b", 0),
