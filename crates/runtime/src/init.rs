@@ -18,7 +18,7 @@ use hull_sys::mount::MountAttr;
 use hull_sys::namespaces::unshare;
 use hull_sys::seccomp::SockFilter;
 use hull_sys::{Errno, net};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, statx};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{Gid, Uid, fchdir, pivot_root, umask};
 use rustix::system::{setdomainname, sethostname};
@@ -352,11 +352,22 @@ impl Init<'_> {
 
 /// Makes the mount `root` the root directory and forgets the old tree. No directory is needed to put the old one in: it is
 /// stacked on the new one and detached from there.
+///
+/// One `umount2` takes only the topmost mount of a stack, and on the old root others may lie: ours, or the host's own. Were any
+/// left, a process that enters the mount namespace later (`exec`) would begin in the *host's* root. So it goes on until what
+/// lies on top of `/` is the new root itself. `..` of the root crosses to the top of the stack; `/` and `.` do not.
 fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
     fchdir(root)?;
     pivot_root(".", ".")?;
-    unmount(".", UnmountFlags::DETACH)?;
+    let own = mount_id(root, c"", AtFlags::EMPTY_PATH)?;
+    while mount_id(CWD, c"/..", AtFlags::empty())? != own {
+        unmount(".", UnmountFlags::DETACH)?;
+    }
     rustix::process::chdir("/")
+}
+
+fn mount_id(dir: BorrowedFd<'_>, path: &std::ffi::CStr, flags: AtFlags) -> Result<u64, Errno> {
+    Ok(statx(dir, path, flags, StatxFlags::MNT_ID)?.stx_mnt_id)
 }
 
 /// Ends the child without going back into the caller's code.
