@@ -17,6 +17,10 @@ pub(crate) const MAX_DOCUMENT: u64 = hull_spec::image::MAX_DOCUMENT_BYTES as u64
 /// Registries show the digest of the index, so people ask for it and pin it. The index lies beside, as a blob.
 pub(crate) const CHOSEN_FROM: &str = "io.hull.image.index";
 
+/// What that annotation says of a manifest that was not chosen from any index, where one is listed in its place (see
+/// [`Images::entry`]).
+pub(crate) const FROM_NONE: &str = "none";
+
 /// The images of one installation.
 #[derive(Debug)]
 pub struct Images {
@@ -136,6 +140,7 @@ impl Images {
             names,
             size: entry.size + manifest.config.size + layers,
             id: manifest.config.digest.clone(),
+            listed: entry.digest.clone(),
             digest,
             index: chosen_from,
             manifest,
@@ -143,34 +148,34 @@ impl Images {
         })
     }
 
-    /// Returns the manifest of an entry, its digest, and that of the index it was chosen from. Hull lists manifests; an index
-    /// in the list was put there by another tool.
+    /// Returns the manifest of an entry, its digest, and that of the index it was chosen from. An index in the list was put
+    /// there by another tool, or stands for a manifest of docker's type.
     fn manifest(&self, entry: &Entry) -> Result<(Digest, Option<Digest>, Manifest), ImageError> {
+        let chosen_from = entry.annotations.get(CHOSEN_FROM);
         let announced = MediaType::parse(&entry.media_type);
-        match self.document(&entry.digest, Some(&announced))? {
+        let index = match self.document(&entry.digest, Some(&announced))? {
             Document::Manifest(manifest) => {
-                let chosen_from = entry.annotations.get(CHOSEN_FROM);
                 let chosen_from = chosen_from.and_then(|text| text.parse().ok());
-                Ok((entry.digest.clone(), chosen_from, manifest))
+                return Ok((entry.digest.clone(), chosen_from, manifest));
             }
-            Document::Index(index) => {
-                let selected = index
-                    .select(&Platform::host())
-                    .map_err(|source| unusable(&entry.digest, source))?;
-                let document = self.document(&selected.digest, Some(&selected.media_type))?;
-                let Document::Manifest(manifest) = document else {
-                    return Err(ImageError::Nested {
-                        digest: selected.digest.clone(),
-                        media_type: selected.media_type.clone(),
-                    });
-                };
-                Ok((
-                    selected.digest.clone(),
-                    Some(entry.digest.clone()),
-                    manifest,
-                ))
-            }
-        }
+            Document::Index(index) => index,
+        };
+        let selected = index
+            .select(&Platform::host())
+            .map_err(|source| unusable(&entry.digest, source))?;
+        let document = self.document(&selected.digest, Some(&selected.media_type))?;
+        let Document::Manifest(manifest) = document else {
+            return Err(ImageError::Nested {
+                digest: selected.digest.clone(),
+                media_type: selected.media_type.clone(),
+            });
+        };
+        let chosen_from = match chosen_from.map(String::as_str) {
+            None => Some(entry.digest.clone()),
+            Some(FROM_NONE) => None,
+            Some(text) => text.parse().ok(),
+        };
+        Ok((selected.digest.clone(), chosen_from, manifest))
     }
 
     fn document(
@@ -206,9 +211,8 @@ impl Images {
         let name = name.clone().or_latest();
         self.content.update_index(|index| {
             let image = self.find(index, asked)?;
-            let entry = index.manifests.iter().find(|entry| {
-                entry.digest == image.digest || Some(&entry.digest) == image.index.as_ref()
-            });
+            let entries = &index.manifests;
+            let entry = entries.iter().find(|entry| entry.digest == image.listed);
             let mut entry = entry.cloned().ok_or_else(|| not_found(asked, Vec::new()))?;
             entry
                 .annotations
@@ -279,7 +283,7 @@ impl Images {
                 ..Removed::default()
             };
             if is_last && !is_used {
-                forget(index, &image);
+                index.remove(&image.listed);
                 removed.images.push(image.id);
             }
             Ok(removed)
@@ -303,7 +307,7 @@ impl Images {
                 if is_used || !(all || image.names.is_empty()) {
                     continue;
                 }
-                forget(index, &image);
+                index.remove(&image.listed);
                 removed.untagged.extend(image.names);
                 removed.images.push(image.id);
             }
@@ -374,14 +378,6 @@ impl Removed {
         self.blobs.extend(collected.blobs);
         self.bytes += collected.bytes;
         self.layers.extend(collected.layers);
-    }
-}
-
-/// Takes an image off the list, whichever of its documents is listed.
-fn forget(index: &mut Index, image: &Image) {
-    index.remove(&image.digest);
-    if let Some(above) = &image.index {
-        index.remove(above);
     }
 }
 

@@ -3,13 +3,13 @@
 use std::{collections::HashSet, io::Read};
 
 use hull_content::{Entry, Session};
-use hull_spec::image::{Descriptor, Document, ImageConfig, Manifest, MediaType};
+use hull_spec::image::{Descriptor, Document, Family, ImageConfig, Index, Manifest, MediaType};
 use hull_trust::{Document as Judged, Trusted};
 use hull_types::{DiffId, Digest, Platform, Reference};
 
 use crate::{
     Image, ImageError, Images, Layer, Offer, Source,
-    images::{CHOSEN_FROM, MAX_DOCUMENT, unusable},
+    images::{CHOSEN_FROM, FROM_NONE, MAX_DOCUMENT, unusable},
     layer::{Bytes, LayerReader, Ready, Unpack},
 };
 
@@ -124,15 +124,7 @@ impl Images {
         let trusted = self.judge(&names, manifest.judged(), judged)?;
         let layers = self.fetch_layers(session, &trusted, &config, source)?;
         debug_assert_eq!(parsed.layers.len(), layers.len());
-        let mut entry = Entry::new(
-            manifest.descriptor.media_type.as_str(),
-            manifest.descriptor.digest.clone(),
-            manifest.bytes.len() as u64,
-        );
-        if let Some(index) = &index {
-            let digest = index.descriptor.digest.to_string();
-            entry.annotations.insert(CHOSEN_FROM.to_owned(), digest);
-        }
+        let entry = self.entry(session, &manifest.descriptor, index.as_ref())?;
         // With a digest the tag says nothing: `debian:12@sha256:…` does not move `debian:12`, as with docker.
         let listed = |name: Reference| match name.digest().cloned() {
             Some(digest) => name.at(digest),
@@ -143,6 +135,42 @@ impl Images {
             entry,
             _layers: layers,
         })
+    }
+
+    /// Makes the entry for the list.
+    ///
+    /// Some tools (skopeo among them) pass over entries of docker's manifest type, though they read such manifests. They do
+    /// not pass over an OCI index with that manifest in it, so this is what is listed then. It names no platform: the choice
+    /// was made.
+    fn entry(
+        &self,
+        session: &Session<'_>,
+        manifest: &Descriptor,
+        index: Option<&Fetched>,
+    ) -> Result<Entry, ImageError> {
+        let plain = |what: &Descriptor| {
+            let media_type = what.media_type.clone();
+            Descriptor::new(media_type, what.digest.clone(), what.size)
+        };
+        let is_docker = manifest.media_type == MediaType::Manifest(Family::Docker);
+        let listed = if is_docker {
+            let wrapper = Index {
+                manifests: vec![plain(manifest)],
+                ..Index::default()
+            };
+            let blob = session.put(&wrapper.to_json())?;
+            Descriptor::new(MediaType::Index(Family::Oci), blob.digest, blob.size)
+        } else {
+            plain(manifest)
+        };
+        let mut entry = Entry::new(listed.media_type.as_str(), listed.digest, listed.size);
+        let chosen_from = match index {
+            Some(index) => Some(index.descriptor.digest.to_string()),
+            None => is_docker.then(|| FROM_NONE.to_owned()),
+        };
+        let annotation = chosen_from.map(|text| (CHOSEN_FROM.to_owned(), text));
+        entry.annotations.extend(annotation);
+        Ok(entry)
     }
 
     /// Reads a document from the store or the source, and makes sure that it is in the store.
@@ -233,7 +261,7 @@ impl Images {
             Document::Index(_) => {
                 return Err(ImageError::Nested {
                     digest: digest.clone(),
-                    media_type: MediaType::Index(hull_spec::image::Family::Oci),
+                    media_type: MediaType::Index(Family::Oci),
                 });
             }
         };

@@ -9,6 +9,8 @@ pub struct Image {
     pub names: Vec<Reference>,
     /// The digest of its manifest.
     pub digest: Digest,
+    /// The digest under which it is on the list: the manifest's, unless the list has an index for it.
+    pub(crate) listed: Digest,
     /// The digest of its configuration: what docker shows as the image's id.
     pub id: Digest,
     /// The digest of the image index through which the manifest was chosen, if there was one.
