@@ -102,6 +102,13 @@ impl Globals {
             root: self.root.or(before.root),
         }
     }
+
+    /// Opens the installation that these options name.
+    pub fn engine(&self) -> Result<hull_engine::Engine, hull_engine::EngineError> {
+        let uid = rustix::process::geteuid().as_raw();
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        hull_engine::Engine::open(hull_engine::Places::of(self.root.clone(), uid, variable))
+    }
 }
 
 /// Reads the words after a verb by docker's rules: a switch may be given a value (`--rm=false`), and where an option is

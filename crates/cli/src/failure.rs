@@ -23,6 +23,8 @@ use crate::{
 pub enum Failure {
     #[error(transparent)]
     Usage(#[from] UsageError),
+    #[error(transparent)]
+    Engine(#[from] hull_engine::EngineError),
     #[error("the template cannot be used")]
     Template(#[source] TemplateError),
     #[error("cannot write {what}")]
@@ -37,6 +39,7 @@ impl Failure {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Usage(_) | Self::Template(_) => ErrorKind::InvalidInput,
+            Self::Engine(error) => error.kind(),
             Self::Write { .. } => ErrorKind::Unavailable,
             Self::NobodyReads => ErrorKind::Interrupted,
         }
@@ -46,6 +49,7 @@ impl Failure {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Usage(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
             Self::Template(error) => error.hint(),
             Self::Write { .. } | Self::NobodyReads => None,
         }

@@ -88,7 +88,7 @@ impl Explained for InvalidPlatform {}
 impl Explained for InvalidSignal {}
 
 /// Says that a flag's word is wrong.
-pub(crate) fn wrong(flag: &'static str, word: &str, error: impl Explained) -> UsageError {
+pub(crate) fn wrong(flag: &str, word: &str, error: impl Explained) -> UsageError {
     UsageError::Value {
         flag: flag.to_owned(),
         word: word.to_owned(),
@@ -114,35 +114,36 @@ pub(crate) fn line(
 }
 
 /// Reads the word of a flag.
-pub(crate) fn value<T: FromStr<Err: Explained>>(
-    flag: &'static str,
-    word: &str,
-) -> Result<T, UsageError> {
+pub(crate) fn value<T: FromStr<Err: Explained>>(flag: &str, word: &str) -> Result<T, UsageError> {
     word.parse().map_err(|error| wrong(flag, word, error))
 }
 
-/// Reads the word of a flag that may not be there.
-pub(crate) fn optional<T: FromStr<Err: Explained>>(
-    flag: &'static str,
-    word: Option<&str>,
-) -> Result<Option<T>, UsageError> {
-    word.map(|word| value(flag, word)).transpose()
+/// Says that a flag's word is wrong, in plain words.
+pub(crate) fn wrong_words(flag: &str, word: &str, problem: &'static str) -> UsageError {
+    UsageError::Value {
+        flag: flag.to_owned(),
+        word: word.to_owned(),
+        hint: None,
+        source: problem.into(),
+    }
 }
 
-/// Reads the word of a flag that may not be there, or be empty: scripts write `--user "$USER"`, and docker lets them.
-pub(crate) fn filled<T: FromStr<Err: Explained>>(
-    flag: &'static str,
-    word: Option<&str>,
-) -> Result<Option<T>, UsageError> {
-    optional(flag, word.filter(|word| !word.is_empty()))
+/// Says that a verb has no such option: where docker has it, what to do instead.
+pub(crate) fn no_option(verb: &str, option: &str, near: Option<String>) -> UsageError {
+    let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == option);
+    UsageError::NoOption {
+        verb: verb.to_owned(),
+        option: option.to_owned(),
+        hint: elsewhere
+            .map(|(_, hint)| (*hint).to_owned())
+            .or(near)
+            .unwrap_or_else(|| see_help(verb)),
+    }
 }
 
-/// Reads every word of a flag that can be repeated.
-pub(crate) fn all<T: FromStr<Err: Explained>>(
-    flag: &'static str,
-    words: &[String],
-) -> Result<Vec<T>, UsageError> {
-    words.iter().map(|word| value(flag, word)).collect()
+/// Returns where to read how a verb is used.
+pub(crate) fn see_help(verb: &str) -> String {
+    format!("`hull {verb} --help` shows how it is used")
 }
 
 /// Docker's options that Hull does not have, and what to do instead.
@@ -212,7 +213,7 @@ const ELSEWHERE: [(&str, &str); 28] = [
 
 /// Turns clap's error about the words after `verb` into one of ours.
 pub(crate) fn from_clap(verb: &str, error: &clap::Error) -> UsageError {
-    let help = format!("`hull {verb} --help` shows how it is used");
+    let help = see_help(verb);
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => Some(texts.join(" ")),
@@ -226,16 +227,8 @@ pub(crate) fn from_clap(verb: &str, error: &clap::Error) -> UsageError {
     };
     match error.kind() {
         ClapKind::UnknownArgument if argument.starts_with('-') => {
-            let near = context(ContextKind::SuggestedArg).and_then(|near| did_you_mean(&[near]));
-            let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == argument);
-            UsageError::NoOption {
-                verb: verb.to_owned(),
-                hint: elsewhere
-                    .map(|(_, hint)| (*hint).to_owned())
-                    .or(near)
-                    .unwrap_or(help),
-                option: argument,
-            }
+            let near = context(ContextKind::SuggestedArg);
+            no_option(verb, &argument, near.and_then(|near| did_you_mean(&[near])))
         }
         ClapKind::UnknownArgument => words(format!("does not expect `{argument}`")),
         ClapKind::MissingRequiredArgument => words(format!("needs {}", plain(&argument))),

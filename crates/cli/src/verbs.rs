@@ -2,14 +2,18 @@
 //!
 //! Only the parser of the verb that was typed is built: a program that starts containers must not spend its first
 //! half-millisecond on the options of `commit`. The whole tree exists for help, completions and manual pages.
+//!
+//! A verb whose words clap reads implements [`Perform`] for its definition; `run` and `create` read their own
+//! ([`crate::args::options`] says why).
 
 mod completion;
 mod man;
+mod run;
 mod version;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches};
+use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 use crate::{
     args::{self, Globals},
@@ -33,7 +37,7 @@ pub struct Verb {
     /// Docker's other names for it, such as `container ls`; the last word alone where there is no blank.
     pub also: &'static [&'static str],
     define: fn() -> Command,
-    perform: fn(&ArgMatches, Globals) -> Result<ExitCode, Failure>,
+    perform: fn(&Self, &[OsString], Globals) -> Result<ExitCode, Failure>,
 }
 
 /// The sections of help.
@@ -64,16 +68,21 @@ const fn verb<A: Perform + CommandFactory + FromArgMatches>(
         section,
         family: Family::Plain,
         also,
-        define: A::command,
-        perform: |matches, globals| match A::from_arg_matches(matches) {
-            Ok(words) => words.perform(&globals),
-            Err(error) => Err(usage::from_clap("", &error).into()),
-        },
+        define: || Globals::augment_args(A::command()),
+        perform: Verb::read::<A>,
     }
 }
 
 /// Every verb, in the order of help.
 pub static VERBS: &[Verb] = &[
+    Verb {
+        name: "run",
+        section: Section::Containers,
+        family: Family::Container,
+        also: &[],
+        define: args::Run::command,
+        perform: run::perform,
+    },
     verb::<args::Version>("version", Section::Host, &[]),
     verb::<args::Completion>("completion", Section::Host, &[]),
     verb::<args::Man>("man", Section::Host, &[]),
@@ -102,25 +111,9 @@ impl Verb {
             .map(|verb| (verb, 2))
     }
 
-    /// Returns the verb's definition as help shows it.
-    pub fn command(&self) -> Command {
-        let command = Globals::augment_args((self.define)());
-        match command.is_disable_help_flag_set() {
-            // `-h` is the host name, as in docker.
-            true => command.arg(
-                clap::Arg::new("help")
-                    .long("help")
-                    .action(clap::ArgAction::Help)
-                    .help("Print help")
-                    .help_heading("Global options"),
-            ),
-            false => command,
-        }
-    }
-
     /// Returns the definition as its own page: called `hull VERB`, at most a hundred characters wide.
     pub fn page(&self) -> Command {
-        self.command()
+        (self.define)()
             .bin_name(format!("hull {}", self.name))
             .max_term_width(100)
     }
@@ -135,17 +128,26 @@ impl Verb {
 
     /// Reads the words after the verb and carries it out.
     pub fn perform(&self, words: &[OsString], before: Globals) -> Result<ExitCode, Failure> {
-        let matches = match args::parse(self.command(), words) {
+        (self.perform)(self, words, before)
+    }
+
+    /// Lets clap read the words.
+    fn read<A: Perform + FromArgMatches>(
+        &self,
+        words: &[OsString],
+        before: Globals,
+    ) -> Result<ExitCode, Failure> {
+        let failed = |error: &clap::Error| Failure::from(usage::from_clap(self.name, error));
+        let matches = match args::parse((self.define)(), words) {
             Ok(matches) => matches,
             Err(error) if error.kind() == clap::error::ErrorKind::DisplayHelp => {
                 return crate::help::print(self);
             }
-            Err(error) => return Err(usage::from_clap(self.name, &error).into()),
+            Err(error) => return Err(failed(&error)),
         };
-        let globals = Globals::from_arg_matches(&matches)
-            .unwrap_or_default()
-            .or(before);
-        (self.perform)(&matches, globals)
+        let globals = Globals::from_arg_matches(&matches).map_err(|error| failed(&error))?;
+        let typed = A::from_arg_matches(&matches).map_err(|error| failed(&error))?;
+        typed.perform(&globals.or(before))
     }
 }
 

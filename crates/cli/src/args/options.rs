@@ -9,6 +9,7 @@ mod naming;
 mod network;
 mod process;
 mod security;
+mod typed;
 
 use std::{
     io,
@@ -17,48 +18,37 @@ use std::{
 
 use hull_engine::request::{RunRequest, Variable};
 
-pub use files::FileOptions;
-pub use image::ImageOptions;
-pub use limits::LimitOptions;
-pub use log::LogOptions;
-pub use namespaces::NamespaceOptions;
-pub use naming::NamingOptions;
-pub use network::NetworkOptions;
-pub use process::{EnvironmentOptions, ProcessOptions, StandardStreams};
-pub use security::SecurityOptions;
+pub use process::{EnvironmentOptions, StandardStreams};
+pub(super) use typed::{Group, Opt, Typed, command};
 
+use super::Globals;
 use crate::usage::{self, UsageError};
 
-/// Everything that `run` and `create` have in common.
-#[derive(Clone, Debug, clap::Args)]
-pub struct ContainerOptions {
-    #[command(flatten)]
-    pub naming: NamingOptions,
-    #[command(flatten)]
-    pub image: ImageOptions,
-    #[command(flatten)]
-    pub process: ProcessOptions,
-    #[command(flatten)]
-    pub files: FileOptions,
-    #[command(flatten)]
-    pub network: NetworkOptions,
-    #[command(flatten)]
-    pub limits: LimitOptions,
-    #[command(flatten)]
-    pub security: SecurityOptions,
-    #[command(flatten)]
-    pub namespaces: NamespaceOptions,
-    #[command(flatten)]
-    pub log: LogOptions,
-    /// Image, then the command to run in it and its arguments
-    #[arg(
-        value_name = "IMAGE [COMMAND] [ARG...]",
-        required = true,
-        num_args = 1..,
-        trailing_var_arg = true,
-        hide = true
-    )]
-    pub words: Vec<String>,
+const ROOT: Opt = Opt::value(
+    "root",
+    "DIR",
+    "Keep images, containers and everything else below this directory [env: HULL_ROOT]",
+);
+const GLOBAL: Group = Group {
+    heading: "Global options",
+    options: &[&ROOT],
+};
+
+/// Returns a verb's own options, and those that `run` and `create` have in common.
+pub(super) fn groups(own: Group) -> [Group; 11] {
+    [
+        own,
+        naming::GROUP,
+        image::GROUP,
+        process::GROUP,
+        files::GROUP,
+        network::GROUP,
+        limits::GROUP,
+        security::GROUP,
+        namespaces::GROUP,
+        log::GROUP,
+        GLOBAL,
+    ]
 }
 
 /// What words can refer to on the caller's side. Nothing is looked at unless a word asks for it.
@@ -93,32 +83,41 @@ impl std::fmt::Debug for Caller<'_> {
 #[derive(Clone, Debug)]
 pub struct Meant {
     pub request: RunRequest,
+    pub globals: Globals,
+    /// Whether pulling the image is to be silent.
+    pub quiet: bool,
     pub notes: Vec<String>,
 }
 
-impl ContainerOptions {
-    /// Says what the words mean.
-    pub fn meant(self, caller: Caller<'_>) -> Result<Meant, UsageError> {
-        let mut words = self.words.into_iter();
-        let image = words.next().unwrap_or_default();
-        let mut command: Vec<String> = words.collect();
-        // `hull run @host -- cat` says where options end, though they ended with the image.
-        if command.first().is_some_and(|word| word == "--") {
-            command.remove(0);
-        }
-        let mut notes = Vec::new();
-        let mut request = RunRequest::new(usage::value("IMAGE", &image)?);
-        self.naming.put(&mut request, caller)?;
-        self.image.put(&mut request)?;
-        self.process.put(&mut request, caller)?;
-        request.process.command = command;
-        self.files.put(&mut request, caller)?;
-        self.network.put(&mut request)?;
-        self.limits.put(&mut request)?;
-        self.security.put(&mut request, caller, &mut notes)?;
-        self.namespaces.put(&mut request)?;
-        self.log.put(&mut request)?;
-        Ok(Meant { request, notes })
+impl Meant {
+    /// Says what the options in common and the words after them mean.
+    pub(super) fn new(typed: &Typed<'_>, caller: Caller<'_>) -> Result<Self, UsageError> {
+        let (image, command) = match &typed.words[..] {
+            [] => return Err(typed.needs("IMAGE")),
+            // `hull run @host -- cat` says where options end, though they ended with the image.
+            [image, "--", command @ ..] => (image, command),
+            [image, command @ ..] => (image, command),
+        };
+        let mut meant = Self {
+            request: RunRequest::new(usage::value("IMAGE", image)?),
+            globals: Globals {
+                root: typed.text(&ROOT).map(PathBuf::from),
+            },
+            quiet: typed.on(&image::QUIET),
+            notes: Vec::new(),
+        };
+        let request = &mut meant.request;
+        naming::put(typed, request, caller)?;
+        image::put(typed, request)?;
+        process::put(typed, request, caller)?;
+        request.process.command = command.iter().map(|word| (*word).to_owned()).collect();
+        files::put(typed, request, caller)?;
+        network::put(typed, request)?;
+        limits::put(typed, request)?;
+        security::put(typed, request, caller, &mut meant.notes)?;
+        namespaces::put(typed, request)?;
+        log::put(typed, request)?;
+        Ok(meant)
     }
 }
 
@@ -148,9 +147,9 @@ fn lines(flag: &'static str, path: &Path, caller: Caller<'_>) -> Result<Vec<Line
 }
 
 /// Reads variables from files first and from `--env` after them, so that the latter win.
-fn variables(
-    files: &[PathBuf],
-    words: &[String],
+fn variables<'a>(
+    files: impl Iterator<Item = &'a Path>,
+    words: impl Iterator<Item = &'a str>,
     caller: Caller<'_>,
 ) -> Result<Vec<Variable>, UsageError> {
     let mut variables = Vec::new();

@@ -1,15 +1,49 @@
+use std::ffi::OsString;
+
+use clap::Command;
 use hull_engine::request::{InvalidRequest, Streams};
 
-use super::options::{Caller, ContainerOptions, Meant};
+use super::options::{Caller, Group, Meant, Opt, Typed, command, groups};
 use crate::usage::{self, UsageError};
 
-/// Create a container from an image and run a command in it
-#[derive(Clone, Debug, clap::Parser)]
-#[command(
-    name = "run",
-    disable_help_flag = true,
-    override_usage = "hull run [OPTIONS] IMAGE [COMMAND] [ARG...]",
-    after_help = "\
+const DETACH: Opt = Opt::switch(
+    "detach",
+    "Run in the background and print the container's id",
+)
+.short('d');
+const RM: Opt = Opt::switch(
+    "rm",
+    "Remove the container and its anonymous volumes when it ends",
+);
+const ATTACH: Opt =
+    Opt::values("attach", "STREAM", "Attach to stdin, stdout or stderr only").short('a');
+const DETACH_KEYS: Opt = Opt::value(
+    "detach-keys",
+    "KEYS",
+    "Leave the container with these keys instead of ctrl-p,ctrl-q",
+);
+const SIG_PROXY: Opt = Opt::switch(
+    "sig-proxy",
+    "Pass signals on to the container (the default; =false does not)",
+);
+
+const OWN: Group = Group {
+    heading: "Options",
+    options: &[&DETACH, &RM, &ATTACH, &DETACH_KEYS, &SIG_PROXY],
+};
+
+/// `hull run`: create a container from an image and run a command in it.
+#[derive(Debug)]
+pub struct Run;
+
+impl Run {
+    /// Returns the definition, for help.
+    pub fn command() -> Command {
+        let run = Command::new("run")
+            .about("Create a container from an image and run a command in it")
+            .override_usage("hull run [OPTIONS] IMAGE [COMMAND] [ARG...]")
+            .after_help(
+                "\
 Options end at the image: what follows is the command's. One -- before the command is dropped.
 @host is an image that is always there: this host's own files under a throw-away layer.
 
@@ -20,54 +54,34 @@ Examples:
   hull run --rm -m 256m --cpus 0.5 --network none alpine sh -c 'echo $HOSTNAME'
 
 Exit code: that of the command, or 128 and the number of the signal that ended it;
-125 when hull failed, 126 when the command cannot be run, 127 when it is not there."
-)]
-pub struct Run {
-    /// Run in the background and print the container's id
-    #[arg(short, long)]
-    pub detach: bool,
-    /// Remove the container and its anonymous volumes when it ends
-    #[arg(long)]
-    pub rm: bool,
-    /// Attach to stdin, stdout or stderr only
-    #[arg(short, long, value_name = "STREAM")]
-    pub attach: Vec<String>,
-    /// Leave the container with these keys instead of ctrl-p,ctrl-q
-    #[arg(long, value_name = "KEYS")]
-    pub detach_keys: Option<String>,
-    /// Pass signals on to the container (the default)
-    #[arg(long, value_name = "BOOL",
-        default_value = "true",
-        hide_default_value = true,
-        default_missing_value = "true",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set,
-        value_parser = super::truth)]
-    pub sig_proxy: bool,
-    #[command(flatten)]
-    pub container: ContainerOptions,
-}
+125 when hull failed, 126 when the command cannot be run, 127 when it is not there.",
+            );
+        command(run, &groups(OWN))
+    }
 
-impl Run {
-    /// Says what the words mean.
-    pub fn meant(self, caller: Caller<'_>) -> Result<Meant, UsageError> {
-        let mut meant = self.container.meant(caller)?;
-        let session = &mut meant.request.session;
-        meant.request.remove = self.rm;
-        session.detach = self.detach;
-        session.pass_signals = self.sig_proxy;
-        session.detach_keys = usage::optional("--detach-keys", self.detach_keys.as_deref())?;
-        session.attach = streams(&self.attach)?;
+    /// Says what the words after `run` mean; nothing when they ask for help.
+    pub fn meant(words: &[OsString], caller: Caller<'_>) -> Result<Option<Meant>, UsageError> {
+        let typed = Typed::read("run", &groups(OWN), words)?;
+        if typed.help {
+            return Ok(None);
+        }
+        let mut meant = Meant::new(&typed, caller)?;
+        let request = &mut meant.request;
+        request.remove = typed.on(&RM);
+        request.session.detach = typed.on(&DETACH);
+        request.session.pass_signals = typed.text(&SIG_PROXY) != Some("false");
+        request.session.detach_keys = typed.one(&DETACH_KEYS)?;
+        request.session.attach = streams(&typed)?;
         meant.request = meant.request.agreed().map_err(UsageError::Conflict)?;
-        Ok(meant)
+        Ok(Some(meant))
     }
 }
 
 /// Reads the streams of `--attach`: none named means the usual ones.
-fn streams(words: &[String]) -> Result<Option<Streams>, UsageError> {
-    let mut streams = Streams::default();
-    for word in words {
+fn streams(typed: &Typed<'_>) -> Result<Option<Streams>, UsageError> {
+    let mut streams = None;
+    for word in typed.texts(&ATTACH) {
+        let streams = streams.get_or_insert_with(Streams::default);
         match word.to_ascii_lowercase().as_str() {
             "stdin" => streams.stdin = true,
             "stdout" => streams.stdout = true,
@@ -75,7 +89,7 @@ fn streams(words: &[String]) -> Result<Option<Streams>, UsageError> {
             _ => {
                 let error = InvalidRequest::NoSuch {
                     what: "standard stream",
-                    word: word.clone(),
+                    word: word.to_owned(),
                     known: "stdin, stdout, stderr",
                     near: Vec::new(),
                 };
@@ -83,5 +97,5 @@ fn streams(words: &[String]) -> Result<Option<Streams>, UsageError> {
             }
         }
     }
-    Ok((!words.is_empty()).then_some(streams))
+    Ok(streams)
 }

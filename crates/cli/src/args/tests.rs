@@ -65,7 +65,7 @@ fn caller() -> Caller<'static> {
 }
 
 fn run(line: &str) -> Result<Meant, UsageError> {
-    typed::<Run>("run", line)?.meant(caller())
+    Ok(Run::meant(&split(line), caller())?.expect("no line asks for help"))
 }
 
 /// Lists what a request says beyond `hull run IMAGE`, one leaf a line.

@@ -1,26 +1,30 @@
+//! Where the image comes from.
+
 use hull_engine::request::RunRequest;
 
-use crate::usage::{self, UsageError};
+use super::{Group, Opt, Typed};
+use crate::usage::UsageError;
 
-/// Where the image comes from.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Image")]
-pub struct ImageOptions {
-    /// When to ask the registry for the image: always, missing (the default) or never
-    #[arg(long, value_name = "WHEN")]
-    pull: Option<String>,
-    /// Take the image for another platform, such as linux/arm64
-    #[arg(long, value_name = "OS/ARCH")]
-    platform: Option<String>,
-    /// Show no progress while the image is pulled
-    #[arg(short, long)]
-    pub quiet: bool,
-}
+const PULL: Opt = Opt::value(
+    "pull",
+    "WHEN",
+    "When to ask the registry for the image: always, missing (the default) or never",
+);
+const PLATFORM: Opt = Opt::value(
+    "platform",
+    "OS/ARCH",
+    "Take the image for another platform, such as linux/arm64",
+);
+pub(super) const QUIET: Opt =
+    Opt::switch("quiet", "Show no progress while the image is pulled").short('q');
 
-impl ImageOptions {
-    pub(super) fn put(self, request: &mut RunRequest) -> Result<(), UsageError> {
-        request.pull = usage::optional("--pull", self.pull.as_deref())?.unwrap_or_default();
-        request.platform = usage::optional("--platform", self.platform.as_deref())?;
-        Ok(())
-    }
+pub(super) const GROUP: Group = Group {
+    heading: "Image",
+    options: &[&PULL, &PLATFORM, &QUIET],
+};
+
+pub(super) fn put(typed: &Typed<'_>, request: &mut RunRequest) -> Result<(), UsageError> {
+    request.pull = typed.one(&PULL)?.unwrap_or_default();
+    request.platform = typed.one(&PLATFORM)?;
+    Ok(())
 }

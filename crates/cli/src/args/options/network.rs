@@ -1,93 +1,112 @@
+//! How the container reaches others, and they it.
+
 use std::net::IpAddr;
 
 use hull_engine::request::{InvalidRequest, NetworkMode, RunRequest};
 
+use super::{Group, Opt, Typed};
 use crate::usage::{self, UsageError};
 
-/// How the container reaches others, and they it.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Network")]
-pub struct NetworkOptions {
-    /// Connect to this network: bridge (the default), none, host, container:NAME, ns:PATH or a name
-    #[arg(long, alias = "net", value_name = "NETWORK")]
-    network: Vec<String>,
-    /// Publish a port of the container on the host
-    #[arg(short, long, value_name = "[[IP:]PORT:]PORT[/PROTO]")]
-    publish: Vec<String>,
-    /// Publish every port the image exposes on a free one
-    #[arg(short = 'P', long)]
-    publish_all: bool,
-    /// Say that the container listens here
-    #[arg(long, value_name = "PORT[/PROTO]")]
-    expose: Vec<String>,
-    /// Call the host inside NAME
-    #[arg(short = 'h', long, value_name = "NAME")]
-    hostname: Option<String>,
-    /// Give it this NIS domain name
-    #[arg(long, value_name = "NAME")]
-    domainname: Option<String>,
-    /// Ask this name server
-    #[arg(long, value_name = "IP")]
-    dns: Vec<String>,
-    /// Look names up in this domain as well
-    #[arg(long, value_name = "DOMAIN")]
-    dns_search: Vec<String>,
-    /// Set an option of the resolver
-    #[arg(long, alias = "dns-opt", value_name = "OPTION")]
-    dns_option: Vec<String>,
-    /// Put a name into /etc/hosts; host-gateway means this host
-    #[arg(long, value_name = "NAME:IP")]
-    add_host: Vec<String>,
+const NETWORK: Opt = Opt::values(
+    "network",
+    "NETWORK",
+    "Connect to this network: bridge (the default), none, host, container:NAME, ns:PATH or a name",
+)
+.alias("net");
+const PUBLISH: Opt = Opt::values(
+    "publish",
+    "[[IP:]PORT:]PORT[/PROTO]",
+    "Publish a port of the container on the host",
+)
+.short('p');
+const PUBLISH_ALL: Opt = Opt::switch(
+    "publish-all",
+    "Publish every port the image exposes on a free one",
+)
+.short('P');
+const EXPOSE: Opt = Opt::values(
+    "expose",
+    "PORT[/PROTO]",
+    "Say that the container listens here",
+);
+const HOSTNAME: Opt = Opt::value("hostname", "NAME", "Call the host inside NAME").short('h');
+const DOMAINNAME: Opt = Opt::value("domainname", "NAME", "Give it this NIS domain name");
+const DNS: Opt = Opt::values("dns", "IP", "Ask this name server");
+const DNS_SEARCH: Opt = Opt::values(
+    "dns-search",
+    "DOMAIN",
+    "Look names up in this domain as well",
+);
+const DNS_OPTION: Opt =
+    Opt::values("dns-option", "OPTION", "Set an option of the resolver").alias("dns-opt");
+const ADD_HOST: Opt = Opt::values(
+    "add-host",
+    "NAME:IP",
+    "Put a name into /etc/hosts; host-gateway means this host",
+);
+
+pub(super) const GROUP: Group = Group {
+    heading: "Network",
+    options: &[
+        &NETWORK,
+        &PUBLISH,
+        &PUBLISH_ALL,
+        &EXPOSE,
+        &HOSTNAME,
+        &DOMAINNAME,
+        &DNS,
+        &DNS_SEARCH,
+        &DNS_OPTION,
+        &ADD_HOST,
+    ],
+};
+
+pub(super) fn put(typed: &Typed<'_>, request: &mut RunRequest) -> Result<(), UsageError> {
+    let network = &mut request.network;
+    let texts = |option| typed.texts(option).map(str::to_owned).collect();
+    network.mode = mode(typed)?;
+    network.ports = texts(&PUBLISH);
+    network.publish_all = typed.on(&PUBLISH_ALL);
+    network.expose = texts(&EXPOSE);
+    network.hostname = host_name(typed, &HOSTNAME)?;
+    network.domainname = host_name(typed, &DOMAINNAME)?;
+    network.dns = typed.texts(&DNS).map(address).collect::<Result<_, _>>()?;
+    network.dns_search = texts(&DNS_SEARCH);
+    network.dns_options = texts(&DNS_OPTION);
+    network.hosts = typed.all(&ADD_HOST)?;
+    Ok(())
 }
 
-impl NetworkOptions {
-    pub(super) fn put(self, request: &mut RunRequest) -> Result<(), UsageError> {
-        let network = &mut request.network;
-        let modes: Vec<NetworkMode> = usage::all("--network", &self.network)?;
-        if let [_, second, ..] = &modes[..] {
+fn mode(typed: &Typed<'_>) -> Result<NetworkMode, UsageError> {
+    let modes: Vec<NetworkMode> = typed.all(&NETWORK)?;
+    match &modes[..] {
+        [] => Ok(NetworkMode::default()),
+        [mode] => Ok(mode.clone()),
+        [_, second, ..] => {
+            let word = second.to_string();
             let error = InvalidRequest::NotSupported {
                 what: "several networks for one container",
-                word: second.to_string(),
+                word: word.clone(),
                 instead: "give --network once",
             };
-            return Err(usage::wrong("--network", &second.to_string(), error));
+            Err(usage::wrong("--network", &word, error))
         }
-        network.mode = modes.into_iter().next().unwrap_or_default();
-        network.ports = self.publish;
-        network.publish_all = self.publish_all;
-        network.expose = self.expose;
-        network.hostname = self
-            .hostname
-            .map(|name| host_name("--hostname", name))
-            .transpose()?;
-        network.domainname = self
-            .domainname
-            .map(|name| host_name("--domainname", name))
-            .transpose()?;
-        network.dns = addresses(&self.dns)?;
-        network.dns_search = self.dns_search;
-        network.dns_options = self.dns_option;
-        network.hosts = usage::all("--add-host", &self.add_host)?;
-        Ok(())
     }
 }
 
-fn addresses(words: &[String]) -> Result<Vec<IpAddr>, UsageError> {
-    let parse = |word: &String| {
-        word.parse().map_err(|_| {
-            let error = InvalidRequest::Malformed {
-                what: "an address",
-                word: word.clone(),
-                example: "an IPv4 or IPv6 address such as 9.9.9.9",
-            };
-            usage::wrong("--dns", word, error)
-        })
-    };
-    words.iter().map(parse).collect()
+fn address(word: &str) -> Result<IpAddr, UsageError> {
+    word.parse().map_err(|_| {
+        let error = InvalidRequest::Malformed {
+            what: "an address",
+            word: word.to_owned(),
+            example: "an IPv4 or IPv6 address such as 9.9.9.9",
+        };
+        usage::wrong("--dns", word, error)
+    })
 }
 
-/// Checks a name as sethostname(2) and resolvers accept it.
-fn host_name(flag: &'static str, name: String) -> Result<String, UsageError> {
+/// Reads a name as sethostname(2) and resolvers accept it.
+fn host_name(typed: &Typed<'_>, option: &Opt) -> Result<Option<String>, UsageError> {
     let label = |label: &str| {
         !label.is_empty()
             && !label.starts_with('-')
@@ -95,13 +114,16 @@ fn host_name(flag: &'static str, name: String) -> Result<String, UsageError> {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
+    let Some(name) = typed.text(option).filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
     if name.len() <= 64 && name.split('.').all(label) {
-        return Ok(name);
+        return Ok(Some(name.to_owned()));
     }
     let error = InvalidRequest::Malformed {
         what: "a host name",
-        word: name.clone(),
+        word: name.to_owned(),
         example: "at most 64 letters, digits and dashes, with dots between parts",
     };
-    Err(usage::wrong(flag, &name, error))
+    Err(usage::wrong(&option.flag(), name, error))
 }
