@@ -10,7 +10,7 @@ use hull_fs::tar::{Entry, Kind, Mtime};
 use hull_types::{DiffId, Digest};
 use rustix::fs::FileType;
 
-use crate::{Driver, SnapshotError};
+use crate::{Driver, RootDirectory, SnapshotError};
 use layer::{Layer, entry, with_xattrs};
 use tree::{Node, Tree};
 
@@ -100,6 +100,12 @@ fn keeps_everything_about_entries(driver: &dyn Driver, _: &Path) {
         (id(1), everything().len() as u64)
     );
     assert_eq!(record.size, 5 + 300_000 + 3 + 1);
+    let root = RootDirectory {
+        mode: 0o751,
+        uid: 1,
+        gid: 2,
+    };
+    assert_eq!(record.root, Some(root));
 }
 
 /// One entry of each kind, with everything that can be said about it.

@@ -27,7 +27,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use crate::descent::{Descent, Found};
-use crate::{Options, Refusal, SnapshotError};
+use crate::{Options, Refusal, RootDirectory, SnapshotError};
 use attributes::Attributes;
 use pending::{Pending, times};
 use whiteout::Meaning;
@@ -40,6 +40,7 @@ const HIGHEST_ID: u32 = 65_535;
 pub(crate) struct Summary {
     pub(crate) size: u64,
     pub(crate) entries: u64,
+    pub(crate) root: Option<RootDirectory>,
     pub(crate) skipped: BTreeSet<Vec<u8>>,
     pub(crate) dropped_attributes: BTreeSet<Vec<u8>>,
     pub(crate) end_was_marked: bool,
@@ -157,6 +158,8 @@ impl Extraction<'_> {
         if entry.kind != Kind::Directory {
             return Err(Refusal::Root(entry.kind.word()));
         }
+        let Entry { mode, uid, gid, .. } = *entry;
+        self.summary.root = Some(RootDirectory { mode, uid, gid });
         self.pending
             .insert(Vec::new(), Pending::of(entry, attributes, None));
         Ok(())

@@ -34,7 +34,7 @@ pub use conformance::conformance;
 pub use directories::Directories;
 pub use driver::{Collected, Driver, Hold, Options, Unpacking, WhiteoutMarks};
 pub use error::{Refusal, SnapshotError};
-pub use record::LayerRecord;
+pub use record::{LayerRecord, RootDirectory};
 pub use stack::{Layers, merged, view};
 
 #[cfg(test)]

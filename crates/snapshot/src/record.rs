@@ -20,10 +20,24 @@ pub struct LayerRecord {
     pub size: u64,
     /// Entries in the archive.
     pub entries: u64,
+    /// What the layer says about the root directory itself, if it has an entry for it. A container's upper directory
+    /// hides every layer's root: it must be given the topmost of these.
+    pub root: Option<RootDirectory>,
     /// Device nodes below /dev, which were left out.
     pub skipped: Vec<String>,
     /// Names of extended attributes that were left out, each once.
     pub dropped_attributes: Vec<String>,
+}
+
+/// Owner and mode of the root of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootDirectory {
+    /// Permission, set-id and sticky bits.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
 }
 
 impl LayerRecord {
@@ -42,6 +56,7 @@ impl LayerRecord {
             diff_id: id.clone(),
             size: summary.size,
             entries: summary.entries,
+            root: summary.root,
             skipped: text(&summary.skipped),
             dropped_attributes: text(&summary.dropped_attributes),
         }

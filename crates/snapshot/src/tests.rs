@@ -2,7 +2,9 @@
 
 mod against_gnu_tar;
 mod commits;
+mod full;
 mod killed;
+mod rootless;
 
 use std::path::Path;
 
