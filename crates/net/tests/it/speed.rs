@@ -4,7 +4,7 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use crate::scene::{Netns, on_stage, pod_id, ports};
+use crate::scene::{Netns, Scene, on_stage, pod_id, ports};
 use rustix::time::{ClockId, clock_gettime};
 
 const ROUNDS: u8 = 60;
@@ -42,42 +42,70 @@ fn median(mut times: Vec<Duration>) -> Duration {
 #[ignore = "a measurement"]
 fn root_speed_of_attach_and_detach() {
     on_stage(|scene| {
-        let networks = scene.networks();
-        for publish in [&[][..], &["8080:80"][..], &[][..]] {
-            let ports = ports(publish);
-            let (mut attach, mut detach) = (Vec::new(), Vec::new());
-            for round in 0..ROUNDS {
-                let netns = Netns::in_user_namespace();
-                let fd = netns.open();
-                let before = spent();
-                let network = networks.default_network().unwrap();
-                let (attachment, held) = networks
-                    .attach(fd.as_fd(), &network, &pod_id(round), &ports)
-                    .unwrap();
-                attach.push(spent() - before);
-                let before = spent();
-                networks.detach(&pod_id(round), &attachment, &held).unwrap();
-                detach.push(spent() - before);
-            }
-            let (attach, detach) = (median(attach), median(detach));
-            println!(
-                "hull, {} ports: attach {attach:?}, detach {detach:?} CPU",
-                ports.len()
-            );
-        }
-        let before = children();
-        for round in 0..ROUNDS {
-            by_programs(&Netns::in_user_namespace(), round);
-        }
-        let each = (children() - before) / u32::from(ROUNDS);
-        println!("ip and nft: attach and detach {each:?} CPU, the namespace's making included");
-        let before = children();
-        (0..ROUNDS).for_each(|_| drop(Netns::in_user_namespace()));
-        println!(
-            "            of which the namespace {:?}",
-            (children() - before) / u32::from(ROUNDS)
+        measure(scene, "alone", &[]);
+        measure(scene, "alone", &["8080:80"]);
+        beside_programs();
+        crowd(scene);
+        measure(
+            scene,
+            "beside 1,000 leases, 1,000 published ports and 900 interfaces",
+            &[],
+        );
+        measure(
+            scene,
+            "beside 1,000 leases, 1,000 published ports and 900 interfaces",
+            &["8080:80"],
         );
     });
+}
+
+fn measure(scene: &Scene, when: &str, publish: &[&str]) {
+    let networks = scene.networks();
+    let ports = ports(publish);
+    let (mut attach, mut detach) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let netns = Netns::in_user_namespace();
+        let fd = netns.open();
+        let before = spent();
+        let network = networks.default_network().unwrap();
+        let (attachment, held) = networks
+            .attach(fd.as_fd(), &network, &pod_id(round), &ports)
+            .unwrap();
+        attach.push(spent() - before);
+        let before = spent();
+        networks.detach(&pod_id(round), &attachment, &held).unwrap();
+        detach.push(spent() - before);
+    }
+    let (attach, detach) = (median(attach), median(detach));
+    println!(
+        "hull, {} ports, {when}: attach {attach:?}, detach {detach:?} CPU",
+        ports.len()
+    );
+}
+
+fn beside_programs() {
+    let before = children();
+    (0..ROUNDS).for_each(|round| by_programs(&Netns::in_user_namespace(), round));
+    let both = (children() - before) / u32::from(ROUNDS);
+    let before = children();
+    (0..ROUNDS).for_each(|_| drop(Netns::in_user_namespace()));
+    let namespace = (children() - before) / u32::from(ROUNDS);
+    println!(
+        "ip and nft, 1 port: attach and detach {:?} CPU",
+        both - namespace
+    );
+}
+
+/// Fills the network as a thousand pods would.
+fn crowd(scene: &Scene) {
+    let leases = scene.root.path().join("networks/bridge/leases");
+    scene.host.run(&format!(
+        "cd {} && for i in $(seq 1000); do ln -s 11111111-1111-4111-9111-111111111111 10.88.$((i / 250 + 100)).$((i % 250 + 1)); done; \
+         for i in $(seq 1000); do echo add element ip hull any_address {{ tcp . $((20000 + i)) : 10.88.9.9 . 80 }}; done | nft -f - && \
+         echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6 && \
+         for i in $(seq 900); do echo link add x$i up master hull0 type veth peer name y$i; echo link set y$i up; done | ip -batch -",
+        leases.display()
+    ));
 }
 
 /// What attach and detach do, by `ip -batch` and `nft`.
