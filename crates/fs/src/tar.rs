@@ -12,17 +12,20 @@
 //!
 //! Names are bytes, not text. Nothing here touches a file system.
 
+mod contents;
 mod entry;
 mod error;
 mod number;
 mod pax;
 mod reader;
+mod source;
 mod sparse;
 mod writer;
 
+pub use contents::{Chunk, Contents};
 pub use entry::{Device, Entry, EntryPath, Kind, Mtime, Xattr};
 pub use error::{Place, Problem, TarError};
-pub use reader::{Chunk, Contents, Reader};
+pub use reader::Reader;
 pub use writer::Writer;
 
 /// The size of a tar block, and of a header.

@@ -1,10 +1,13 @@
 //! Reading: a buffer over the stream, headers in pairs and triples made into one entry, then its contents in pieces.
 
-use std::io::{self, Read};
+use std::io::Read;
+
+use super::contents::Body;
 
 use super::entry::{Device, Entry, EntryPath, Kind, Mtime};
 use super::error::{Place, Problem, TarError};
 use super::pax::Records;
+use super::source::Source;
 use super::sparse::{self, Map, Segment};
 use super::{BLOCK, Limits, number, pax};
 
@@ -13,7 +16,7 @@ use super::{BLOCK, Limits, number, pax};
 /// After an error the reader is of no more use: where the next header would be is not known.
 #[derive(Debug)]
 pub struct Reader<R> {
-    source: Source<R>,
+    pub(super) source: Source<R>,
     limits: Limits,
     /// Headers read so far; every kind counts, so that a million comments are a million entries.
     headers: u64,
@@ -22,7 +25,7 @@ pub struct Reader<R> {
     /// Name and header offset of the entry being read, for errors.
     name: Vec<u8>,
     start: u64,
-    body: Body,
+    pub(super) body: Body,
     end: End,
 }
 
@@ -32,32 +35,6 @@ enum End {
     NotYet,
     Marked,
     Bare,
-}
-
-/// What is left of the current entry's contents.
-#[derive(Debug, Default)]
-struct Body {
-    /// Stored bytes not yet handed out.
-    stored: u64,
-    /// Zeros behind them, up to the next block.
-    padding: u64,
-    /// Where in the file the next stored byte belongs.
-    offset: u64,
-    /// The file's length.
-    size: u64,
-    /// For a sparse file its segments, the next one last.
-    segments: Option<Vec<Segment>>,
-    /// Bytes left in the current segment.
-    segment: u64,
-}
-
-/// A piece of a file: where it belongs and its bytes. What lies between the pieces, and after the last, is a hole.
-#[derive(Clone, Copy, Debug)]
-pub struct Chunk<'a> {
-    /// Offset in the file.
-    pub offset: u64,
-    /// At least one byte.
-    pub bytes: &'a [u8],
 }
 
 impl<R: Read> Reader<R> {
@@ -112,46 +89,6 @@ impl<R: Read> Reader<R> {
                 }
                 _ => return self.entry(&header, extensions).map(Some),
             }
-        }
-    }
-
-    /// Returns the next piece of the current entry's contents, or nothing when there is no more.
-    pub fn chunk(&mut self) -> Result<Option<Chunk<'_>>, TarError> {
-        let body = &mut self.body;
-        if body.stored == 0 {
-            return Ok(None);
-        }
-        let mut wanted = body.stored;
-        if let Some(segments) = &mut body.segments {
-            if body.segment == 0 {
-                let segment = segments
-                    .pop()
-                    .expect("the segments were checked to add up to `stored`");
-                body.offset = segment.offset;
-                body.segment = segment.length;
-            }
-            wanted = body.segment;
-        }
-        let available = self.source.fill(wanted)?;
-        if available == 0 {
-            return Err(self.truncated());
-        }
-        let offset = self.body.offset;
-        let length = available as u64;
-        self.body.stored -= length;
-        self.body.offset += length;
-        self.body.segment = self.body.segment.saturating_sub(length);
-        Ok(Some(Chunk {
-            offset,
-            bytes: self.source.take(available),
-        }))
-    }
-
-    /// Returns the current entry's contents as a stream, holes as zeros.
-    pub fn contents(&mut self) -> Contents<'_, R> {
-        Contents {
-            position: self.body.offset,
-            reader: self,
         }
     }
 
@@ -506,7 +443,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn truncated(&self) -> TarError {
+    pub(super) fn truncated(&self) -> TarError {
         let end = self.source.position + self.source.buffered() as u64;
         TarError::Truncated {
             place: self.place(),
@@ -573,150 +510,4 @@ fn checksum_is_right(header: &tar::Header) -> bool {
     let blanks = FIELD.len() as u64 * u64::from(b' ');
     let expected = sum(bytes) - sum(&bytes[FIELD]) + blanks;
     number::unsigned(&bytes[FIELD]) == Some(expected)
-}
-
-impl Body {
-    fn dense(stored: u64) -> Self {
-        let padding = stored.wrapping_neg() % BLOCK as u64;
-        Self {
-            stored,
-            padding,
-            size: stored,
-            ..Self::default()
-        }
-    }
-
-    fn left(&self) -> u64 {
-        // Both are bounded by the limit on the archive.
-        self.stored.saturating_add(self.padding)
-    }
-}
-
-/// The contents of one entry as a stream; made by [`Reader::contents`].
-#[derive(Debug)]
-pub struct Contents<'a, R> {
-    reader: &'a mut Reader<R>,
-    position: u64,
-}
-
-impl<R: Read> Read for Contents<'_, R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let body = &self.reader.body;
-        // The next stored byte may lie ahead: up to there, or up to the end of the file, it is a hole.
-        let next = match &body.segments {
-            _ if body.stored == 0 => body.size,
-            Some(segments) if body.segment == 0 => segments.last().map_or(body.size, |s| s.offset),
-            _ => body.offset,
-        };
-        let wanted = into.len();
-        if self.position < next {
-            let hole = usize::try_from(next - self.position)
-                .unwrap_or(usize::MAX)
-                .min(wanted);
-            into[..hole].fill(0);
-            self.position += hole as u64;
-            return Ok(hole);
-        }
-        if body.stored == 0 || wanted == 0 {
-            return Ok(0);
-        }
-        let length = self.reader.small_chunk(into).map_err(io::Error::other)?;
-        self.position += length as u64;
-        Ok(length)
-    }
-}
-
-impl<R: Read> Reader<R> {
-    /// Copies at most `into.len()` bytes of the next piece.
-    fn small_chunk(&mut self, into: &mut [u8]) -> Result<usize, TarError> {
-        let Some(chunk) = self.chunk()? else {
-            return Ok(0);
-        };
-        let length = chunk.bytes.len();
-        let copied = length.min(into.len());
-        into[..copied].copy_from_slice(&chunk.bytes[..copied]);
-        // What did not fit is given back: it is still in the buffer.
-        let back = length - copied;
-        self.source.put_back(back);
-        self.body.stored += back as u64;
-        self.body.offset -= back as u64;
-        if self.body.segments.is_some() {
-            self.body.segment += back as u64;
-        }
-        Ok(copied)
-    }
-}
-
-/// The stream behind a buffer that is handed out in slices, so that contents are copied once: from here to the file.
-#[derive(Debug)]
-struct Source<R> {
-    inner: R,
-    buffer: Box<[u8]>,
-    start: usize,
-    end: usize,
-    /// Offset in the stream of `buffer[start]`.
-    position: u64,
-}
-
-/// Large enough that a file's contents mostly go out in one write.
-const BUFFER: usize = 256 << 10;
-/// A piece this long is handed out without waiting for more of it.
-const PIECE: usize = 128 << 10;
-
-impl<R> Source<R> {
-    fn new(inner: R) -> Self {
-        Self {
-            inner,
-            buffer: vec![0; BUFFER].into(),
-            start: 0,
-            end: 0,
-            position: 0,
-        }
-    }
-
-    fn buffered(&self) -> usize {
-        self.end - self.start
-    }
-
-    /// Returns the next `length` bytes, which must be buffered.
-    fn take(&mut self, length: usize) -> &[u8] {
-        let start = self.start;
-        self.start += length;
-        self.position += length as u64;
-        &self.buffer[start..self.start]
-    }
-
-    /// Takes back the last bytes of what was just handed out.
-    fn put_back(&mut self, length: usize) {
-        self.start -= length;
-        self.position -= length as u64;
-    }
-}
-
-impl<R: Read> Source<R> {
-    /// Waits until `wanted` bytes, or enough to be worth a write, are buffered. Returns how many of them are; fewer
-    /// only at the end of the stream.
-    fn fill(&mut self, wanted: u64) -> Result<usize, TarError> {
-        let wanted = usize::try_from(wanted).unwrap_or(BUFFER).min(BUFFER);
-        let enough = wanted.min(PIECE);
-        if self.buffered() < enough {
-            if self.start > 0 {
-                self.buffer.copy_within(self.start..self.end, 0);
-                self.end -= self.start;
-                self.start = 0;
-            }
-            while self.end < enough {
-                match self.inner.read(&mut self.buffer[self.end..]) {
-                    Ok(0) => break,
-                    Ok(length) => self.end += length,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(source) => {
-                        let offset = self.position + self.end as u64;
-                        return Err(TarError::Read { offset, source });
-                    }
-                }
-            }
-        }
-        Ok(self.buffered().min(wanted))
-    }
 }

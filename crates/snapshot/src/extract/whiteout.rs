@@ -3,7 +3,12 @@
 
 use hull_fs::tar::{Entry, Kind};
 
-use crate::Refusal;
+use rustix::fs::{FileType, Mode};
+use rustix::io::Errno;
+
+use super::{Extraction, fail};
+use crate::descent::Found;
+use crate::{Refusal, SnapshotError};
 
 const PREFIX: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
@@ -43,6 +48,61 @@ pub(super) fn meaning(entry: &Entry) -> Result<Meaning<'_>, Refusal> {
         return Err(Refusal::WhiteoutName);
     }
     Ok(Meaning::Whiteout { parent, name })
+}
+
+impl Extraction<'_> {
+    /// Hides a name of the layers below. What this layer itself has under that name stays: it only replaces.
+    pub(super) fn white_out(
+        &mut self,
+        entry: &Entry,
+        parent: &[u8],
+        name: &[u8],
+    ) -> Result<(), SnapshotError> {
+        self.enter(entry, parent)?;
+        let dir = self.tree.current();
+        let made = rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0);
+        match made {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => {}
+            Err(source) => return Err(fail("create whiteout", entry.path.as_bytes(), source)),
+        }
+        // A directory would merge with the one below it, which this entry deletes.
+        let path = if parent.is_empty() {
+            name.to_vec()
+        } else {
+            [parent, b"/", name].concat()
+        };
+        let found = self
+            .tree
+            .look(name)
+            .map_err(|source| fail("inspect", &path, source))?;
+        if found == Some(Found::Directory)
+            && let Some(pending) = self.pending.get_mut(&path)
+        {
+            pending.opaque = true;
+        }
+        Ok(())
+    }
+
+    /// Hides everything in the directory's counterparts below, whatever order the entries come in.
+    pub(super) fn make_opaque(
+        &mut self,
+        entry: &Entry,
+        directory: &[u8],
+    ) -> Result<(), SnapshotError> {
+        if directory.is_empty() {
+            let refusal = Refusal::OpaqueRoot;
+            return Err(SnapshotError::Refused {
+                path: entry.path.clone(),
+                refusal,
+            });
+        }
+        self.enter(entry, directory)?;
+        if let Some(pending) = self.pending.get_mut(directory) {
+            pending.opaque = true;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
