@@ -2,6 +2,7 @@
 
 mod against_gnu_tar;
 mod commits;
+mod disorder;
 mod full;
 mod killed;
 mod rootless;
