@@ -163,6 +163,26 @@ impl Networks {
         self.collect(|other| other != pod)
     }
 
+    /// Removes the bridge of a network that nobody leases an address of, and tells whether it did so. The record stays; the next
+    /// pod brings the bridge back. For `prune`, and for whoever throws a whole root directory away.
+    pub fn take_down(&self, network: &Network) -> Result<bool, NetError> {
+        let _turn = self.removing()?;
+        if !self.claims(&network.name)?.leases()?.is_empty() {
+            return Ok(false);
+        }
+        let failed =
+            |action: &str| NetError::kernel(format!("{action} the bridge {}", network.bridge));
+        let routes = Routes::open()?;
+        match routes.link(&network.bridge).map_err(failed("look for"))? {
+            Some(link) if link.mac == Some(network.mac) => {
+                routes.delete_link(link.index).map_err(failed("remove"))?
+            }
+            _ => return Ok(false),
+        }
+        Firewall::open()?.dismiss(&network.member())?;
+        Ok(true)
+    }
+
     /// Removes the elements, records, leases and interfaces of pods that are not alive, on every network.
     ///
     /// `alive` is asked *after* a record was read: a pod that is attached from now on is alive, so nothing of it is removed.

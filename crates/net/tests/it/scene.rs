@@ -198,8 +198,9 @@ impl Scene {
     fn build() -> Self {
         let (host, outside) = (Netns::new(), Netns::new());
         let root = tempfile::tempdir().unwrap();
+        // A new namespace takes this over from the real host.
         host.run(&format!(
-            "ip link set lo up && ip link add wire mtu 1400 type veth peer name wire mtu 1400 netns {}",
+            "echo 0 > /proc/sys/net/ipv4/ip_forward && ip link set lo up && ip link add wire mtu 1400 type veth peer name wire mtu 1400 netns {}",
             outside.path().display()
         ));
         host.run(&format!("ip addr add {HOST}/24 dev wire && ip link set wire up && ip route add default via {OUTSIDE}"));
