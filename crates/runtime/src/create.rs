@@ -62,8 +62,7 @@ pub fn create(mut launch: Launch<'_>) -> Result<Created, StartError> {
         None => Vec::new(),
     };
     let cgroups = launch.cgroup.map(cgroup_dirs).unwrap_or_default();
-    // The child is a copy: what lies unwritten in a buffer would be written twice.
-    let _nobody_to_tell = std::io::stdout().flush();
+    flush_before_clone();
     let (ours, theirs) = channel::pair().at(Step::Channel, "")?;
 
     let visit = Visit::enter(&launch.join)?;
@@ -94,6 +93,11 @@ pub fn create(mut launch: Launch<'_>) -> Result<Created, StartError> {
     let (child, ours, theirs) = born?;
     drop((theirs, tasks));
     raise(child, ours, &plan, &launch, &cgroups)
+}
+
+/// The child is a copy: what lies unwritten in the buffer of standard output would be written twice.
+pub(crate) fn flush_before_clone() {
+    let _nobody_to_tell = std::io::stdout().flush();
 }
 
 /// Gives the newborn its ids and its parts, and waits until it stands.

@@ -117,6 +117,7 @@ impl Failure {
                 | Step::Sysctl,
                 Errno::INVAL | Errno::NOTDIR | Errno::ISDIR | Errno::NOENT,
             ) => ErrorKind::InvalidInput,
+            (Step::Namespace, Errno::SRCH) => ErrorKind::WrongState,
             (_, Errno::PERM | Errno::ACCESS) => ErrorKind::Denied,
             (_, Errno::NOSYS | Errno::OPNOTSUPP) => ErrorKind::Unsupported,
             _ => ErrorKind::Unavailable,

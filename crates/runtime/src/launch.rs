@@ -108,7 +108,7 @@ pub struct Join {
     pub pid: Option<OwnedFd>,
 }
 
-/// A running container, for [`exec`](crate::exec).
+/// A running container, for [`exec`](crate::exec()).
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// Its first process, as the caller sees it.

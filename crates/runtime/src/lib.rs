@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Launch ── create ──▶ Created ── start ──▶ Running          a container
-//!   Target, Process ── exec ──▶ Running                        one more process in it
+//!   Exec ── exec ──▶ Running                                   one more process in it
 //! ```
 //! | where | what |
 //! |---|---|
@@ -24,6 +24,7 @@
 mod channel;
 mod create;
 mod error;
+mod exec;
 mod init;
 pub mod launch;
 mod lookup;
@@ -39,6 +40,7 @@ mod user;
 
 pub use create::{Created, Running, create};
 pub use error::{Failure, Stage, StartError, Step, Warning};
+pub use exec::{Exec, exec};
 pub use launch::{Filter, Join, Launch, RootFs, Stdio, Target, TerminalSize};
 pub use lookup::{CommandError, Problem};
 pub use signal::signal;

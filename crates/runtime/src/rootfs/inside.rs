@@ -111,7 +111,10 @@ impl Inside<'_> {
     }
 
     fn make_file(self, path: &Path) -> Result<(), Errno> {
-        let parent = path.parent().unwrap_or(Path::new("/"));
+        let above = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let parent = above.unwrap_or(Path::new("/"));
         let name = path.file_name().ok_or(Errno::INVAL)?;
         self.make_dirs(parent)?;
         let parent = self.find(parent, OFlags::DIRECTORY)?;

@@ -9,6 +9,10 @@
 )]
 
 mod basics;
+mod entering;
+mod host;
+mod isolation;
+mod process;
 mod support;
 
 use std::process::{Command, ExitCode};
@@ -17,7 +21,15 @@ use std::process::{Command, ExitCode};
 type Case = (&'static str, fn());
 
 fn cases() -> impl Iterator<Item = Case> {
-    [basics::CASES].concat().into_iter()
+    [
+        basics::CASES,
+        isolation::CASES,
+        process::CASES,
+        entering::CASES,
+        host::CASES,
+    ]
+    .concat()
+    .into_iter()
 }
 
 fn main() -> ExitCode {
@@ -51,7 +63,9 @@ fn run_all(names: impl Iterator<Item = &'static str>) -> ExitCode {
             continue;
         }
         let program = std::env::current_exe().expect("this program has a path");
-        let output = Command::new(program)
+        let output = Command::new("timeout")
+            .args(["--kill-after=5", "90"])
+            .arg(program)
             .args(["--case", name])
             .output()
             .expect("this program can be started again");

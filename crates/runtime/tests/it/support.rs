@@ -308,10 +308,10 @@ pub(crate) fn wait(running: &Running) -> i32 {
 }
 
 /// Runs a launch to its end; `change` may do what the engine would have done.
-pub(crate) fn run_with(
-    spec: &Spec,
+pub(crate) fn run_with<'a>(
+    spec: &'a Spec,
     root: RootFs,
-    change: impl FnOnce(&mut Launch<'_>),
+    change: impl FnOnce(&mut Launch<'a>),
 ) -> Result<Ended, StartError> {
     let (stdio, streams) = pipes();
     let mut launch = launch(spec, root, stdio);
@@ -330,4 +330,28 @@ pub(crate) fn shell(home: &Home, script: &str) -> String {
     let ended = run(home, &spec(&["sh", "-c", script])).unwrap();
     assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{script}");
     ended.out
+}
+
+/// A cgroup that goes away with the value.
+#[derive(Debug)]
+pub(crate) struct Group(pub(crate) hull_cgroup::Group);
+
+impl Group {
+    pub(crate) fn new(name: &str) -> Self {
+        let hierarchies = hull_cgroup::Hierarchies::detect().unwrap();
+        let path = format!("hull-runtime-test-{name}-{}", std::process::id());
+        let limits = hull_cgroup::Limits::default();
+        let group =
+            hull_cgroup::Group::create(&hierarchies, &path.parse().unwrap(), &limits).unwrap();
+        Self(group)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _rest = self.0.kill_all();
+        }
+        self.0.remove().unwrap();
+    }
 }
