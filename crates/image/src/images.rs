@@ -250,7 +250,10 @@ impl Images {
         force: Force,
     ) -> Result<Removed, ImageError> {
         let mut removed = self.content.update_index(|index| {
-            let image = self.find(index, asked)?;
+            let image = match self.find(index, asked) {
+                Ok(image) => image,
+                Err(error) => return self.remove_broken(index, asked, in_use, force).ok_or(error),
+            };
             let by_name = self.asked_by_name(asked, &image);
             let names = match &by_name {
                 Some(name) => vec![name.clone()],
@@ -290,6 +293,41 @@ impl Images {
         })?;
         removed.add(self.collect()?);
         Ok(removed)
+    }
+
+    /// Takes what cannot be read off the list: its name, or its digest or the beginning of it, is all that is known.
+    fn remove_broken(
+        &self,
+        index: &mut Index,
+        asked: &str,
+        in_use: &HashSet<Digest>,
+        force: Force,
+    ) -> Option<Removed> {
+        let name = Reference::parse(asked, &self.short).map(Reference::or_latest);
+        let digits = asked.strip_prefix("sha256:").unwrap_or(asked);
+        let is_meant = |entry: &&Entry| {
+            let own = name_of(entry, &self.short);
+            let is_named = own.is_some() && own.as_ref() == name.as_ref().ok();
+            is_named || (digits.len() >= 12 && entry.digest.hex().starts_with(digits))
+        };
+        let entry = index.manifests.iter().find(is_meant)?.clone();
+        let is_broken = self.read(index, &entry).is_err();
+        if !is_broken || (in_use.contains(&entry.digest) && force == Force::No) {
+            return None;
+        }
+        let same = index
+            .manifests
+            .iter()
+            .filter(|other| other.digest == entry.digest);
+        let untagged = same
+            .filter_map(|other| name_of(other, &self.short))
+            .collect();
+        index.remove(&entry.digest);
+        Some(Removed {
+            untagged,
+            images: vec![entry.digest],
+            ..Removed::default()
+        })
     }
 
     /// Returns the name by which an image was asked for, if it was by a name and not by id or digest.

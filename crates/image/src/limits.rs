@@ -12,9 +12,9 @@ pub struct Limits {
     pub ratio: u64,
     /// The uncompressed size below which the ratio does not matter: 4 GiB.
     pub ratio_from: u64,
-    /// Members of an image archive: 65,536. (Entries of a layer are bounded by [`tar::Limits::entries`].)
+    /// Members of an image archive: 65,536. (Entries of a layer are bounded by the snapshot driver.)
     pub members: u64,
-    /// Entries, path lengths, depth and headers in a layer's tar.
+    /// Path lengths, depth and headers in an image archive.
     pub tar: tar::Limits,
 }
 

@@ -242,6 +242,21 @@ fn root_broken_images_do_not_hide_the_others() {
     assert_eq!(listing.broken[0].0, image.digest);
     home.images.collect().unwrap();
     home.images.resolve("y:1").unwrap();
+    // What is broken can be taken away, by its name or by its digest.
+    let nobody = HashSet::new();
+    home.images.remove("x:1", &nobody, Force::No).unwrap();
+    let image = home.import(&files(&[("a", b"3")]), "z:1").unwrap();
+    let manifest = home.path("images/blobs/sha256").join(image.digest.hex());
+    crate::home::write(&manifest, b"{}");
+    let error = home.images.collect().unwrap_err();
+    assert!(error.to_string().contains("has digest"), "{error}");
+    let used = HashSet::from([image.digest.clone()]);
+    let short = image.digest.short();
+    home.images.remove(short, &used, Force::No).unwrap_err();
+    let removed = home.images.remove(short, &nobody, Force::No).unwrap();
+    assert_eq!(removed.untagged, image.names);
+    assert_eq!(home.images.list().unwrap().broken.len(), 0);
+    assert_eq!(home.images.content().blobs().unwrap().len(), 3);
 }
 
 #[test]
