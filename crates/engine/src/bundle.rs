@@ -82,7 +82,7 @@ pub const ID_RANGE: u32 = 65_536;
 /// The processes and threads a container may have unless it says otherwise.
 pub const PIDS: i64 = 4096;
 /// `/dev/shm` unless it says otherwise: docker's 64 MiB.
-const SHM: u64 = 64 << 20;
+pub const SHM: u64 = 64 << 20;
 
 const MASKED: [&str; 12] = [
     "/proc/acpi",
@@ -162,7 +162,8 @@ fn id_map(facts: &Facts, own: fn((u32, u32)) -> u32) -> Vec<IdMapping> {
     }
 }
 
-fn process(config: &Config, facts: &Facts) -> Process {
+/// Returns the app's process.
+pub fn process(config: &Config, facts: &Facts) -> Process {
     let asked = &config.request.process;
     let capabilities = capabilities(&config.request.security);
     Process {
@@ -387,7 +388,7 @@ fn bound(bind: &Bind) -> Mount {
     }
 }
 
-fn propagation_option(propagation: Propagation) -> &'static str {
+pub(crate) fn propagation_option(propagation: Propagation) -> &'static str {
     match propagation {
         Propagation::Private => "private",
         Propagation::RPrivate => "rprivate",

@@ -10,11 +10,14 @@
 //! Everything is synchronous. The process that calls [`Engine::order`] and then supervises must have one thread.
 #![forbid(unsafe_code)]
 
+mod attach;
 pub mod bundle;
 mod config;
 mod error;
+mod exec;
 mod files;
 mod ids;
+mod inspect;
 mod logs;
 pub mod near;
 mod places;
@@ -38,6 +41,8 @@ use hull_types::ShortNames;
 
 pub use config::{AnonymousVolume, Config, ImageSource, ImageUse, PATH};
 pub use error::{EngineError, ReportedFailure};
+pub use exec::ExecRequest;
+pub use inspect::{ports, span};
 pub use logs::LogQuery;
 pub use places::Places;
 pub use remove::{Force, Swept};

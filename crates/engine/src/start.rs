@@ -259,7 +259,10 @@ impl Engine {
         }
     }
 
-    fn seccomp(&self, config: &Config) -> Result<Option<hull_spec::runtime::Seccomp>, EngineError> {
+    pub(crate) fn seccomp(
+        &self,
+        config: &Config,
+    ) -> Result<Option<hull_spec::runtime::Seccomp>, EngineError> {
         let security = &config.request.security;
         match &security.seccomp {
             Seccomp::Unconfined => Ok(None),
@@ -359,7 +362,7 @@ impl Engine {
     }
 }
 
-fn filter(config: &Config) -> Filter {
+pub(crate) fn filter(config: &Config) -> Filter {
     let security = &config.request.security;
     let default_capabilities = security.add.is_empty() && !security.privileged;
     match &security.seccomp {
