@@ -85,7 +85,7 @@ pub use unpause::Unpause;
 pub use version::Version;
 pub use wait::Wait;
 
-/// Options that every verb takes, before or after its name.
+// Options that every verb takes, before or after its name. (A doc comment would become every verb's description.)
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Globals {

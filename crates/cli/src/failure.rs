@@ -172,7 +172,7 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     enum Example {
         #[error("cannot start container `web`")]
-        Start(#[source] Box<Example>),
+        Start(#[source] Box<Self>),
         #[error("cannot mount overlay on /x")]
         Mount(#[source] Errno),
         #[error(transparent)]

@@ -21,8 +21,8 @@ enum Asked {
 }
 
 /// Reads everything and does it. A failure comes with the family of the verb that failed.
-pub(crate) fn carry_out(words: &[OsString]) -> Result<ExitCode, (Failure, Family)> {
-    let plain = |failure: Failure| (failure, Family::Plain);
+pub(crate) fn carry_out(words: &[OsString]) -> Result<ExitCode, (Box<Failure>, Family)> {
+    let plain = |failure: Failure| (Box::new(failure), Family::Plain);
     let (at, globals) = match asked(words).map_err(|error| plain(error.into()))? {
         Asked::Help => return help::overview().map_err(plain),
         Asked::Version => {
@@ -45,7 +45,7 @@ pub(crate) fn carry_out(words: &[OsString]) -> Result<ExitCode, (Failure, Family
         return Err(plain(no_verb(&words[at], text(at + 1)).into()));
     };
     verb.perform(&words[at + length..], globals)
-        .map_err(|failure| (failure, verb.family))
+        .map_err(|failure| (Box::new(failure), verb.family))
 }
 
 fn asked(words: &[OsString]) -> Result<Asked, UsageError> {

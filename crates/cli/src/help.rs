@@ -44,3 +44,13 @@ fn overview_text() -> String {
     );
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_overview_is_as_reviewed() {
+        insta::assert_snapshot!(overview_text());
+    }
+}

@@ -35,7 +35,7 @@ pub fn main(words: impl Iterator<Item = OsString>) -> ExitCode {
     match front::carry_out(&words) {
         Ok(code) => code,
         Err((failure, family)) => {
-            if !matches!(failure, Failure::NobodyReads) {
+            if !matches!(*failure, Failure::NobodyReads) {
                 output::complain(&failure.report());
             }
             ExitCode::from(failure.exit_code(family))

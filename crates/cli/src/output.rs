@@ -23,6 +23,13 @@ pub(crate) fn complain(text: &str) {
     eprint!("{text}");
 }
 
+/// Tells the reader how words were understood.
+pub(crate) fn notes(notes: &[String]) {
+    for note in notes {
+        eprintln!("note: {note}");
+    }
+}
+
 /// Says whether standard output shows colours.
 pub(crate) fn in_colour() -> bool {
     let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

@@ -7,9 +7,20 @@
 //! ([`crate::args::options`] says why).
 
 mod completion;
+mod create;
+mod each;
+mod gc;
+mod kill;
+mod logs;
 mod man;
+mod pause;
+mod rename;
+mod rm;
 mod run;
+mod stop;
+mod unpause;
 mod version;
+mod wait;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -74,19 +85,39 @@ const fn verb<A: Perform + CommandFactory + FromArgMatches>(
 }
 
 /// Every verb, in the order of help.
-pub static VERBS: &[Verb] = &[
-    Verb {
-        name: "run",
-        section: Section::Containers,
-        family: Family::Container,
-        also: &[],
-        define: args::Run::command,
-        perform: run::perform,
-    },
-    verb::<args::Version>("version", Section::Host, &[]),
-    verb::<args::Completion>("completion", Section::Host, &[]),
-    verb::<args::Man>("man", Section::Host, &[]),
-];
+pub static VERBS: &[Verb] = {
+    use Section::{Containers, Host, Inside};
+    &[
+        Verb {
+            name: "run",
+            section: Containers,
+            family: Family::Container,
+            also: &[],
+            define: args::Run::command,
+            perform: run::perform,
+        },
+        Verb {
+            name: "create",
+            section: Containers,
+            family: Family::Container,
+            also: &[],
+            define: args::Create::command,
+            perform: create::perform,
+        },
+        verb::<args::Stop>("stop", Containers, &[]),
+        verb::<args::Kill>("kill", Containers, &[]),
+        verb::<args::Pause>("pause", Containers, &[]),
+        verb::<args::Unpause>("unpause", Containers, &[]),
+        verb::<args::Wait>("wait", Containers, &[]),
+        verb::<args::Rename>("rename", Containers, &[]),
+        verb::<args::Rm>("rm", Containers, &["container remove"]),
+        verb::<args::Logs>("logs", Inside, &[]),
+        verb::<args::Gc>("gc", Host, &[]),
+        verb::<args::Version>("version", Host, &[]),
+        verb::<args::Completion>("completion", Host, &[]),
+        verb::<args::Man>("man", Host, &[]),
+    ]
+};
 
 impl Verb {
     /// Finds a verb by what was typed: its name, or docker's two words for it.
@@ -105,7 +136,7 @@ impl Verb {
         VERBS
             .iter()
             .find(|verb| {
-                verb.also.iter().any(|also| named(&also))
+                verb.also.iter().any(named)
                     || (verb.name == second && plain.contains(&verb.section))
             })
             .map(|verb| (verb, 2))

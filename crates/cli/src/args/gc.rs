@@ -5,10 +5,7 @@
     after_help = "Nothing that a container or an image needs is touched: see prune for those."
 )]
 pub struct Gc {
-    /// Say what would go, and remove nothing
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Print json
+    /// Print a Go template, or json
     #[arg(long)]
     pub format: Option<String>,
 }

@@ -1,6 +1,6 @@
 use std::{ffi::OsString, process::ExitCode};
 
-use hull_engine::How;
+use hull_engine::{Created, Engine, EngineError, How};
 
 use super::Verb;
 use crate::{
@@ -18,40 +18,36 @@ pub(super) fn perform(
     let Some(meant) = Run::meant(words, Caller::this_process())? else {
         return help::print(verb);
     };
-    for note in &meant.notes {
-        output::complain(&format!("note: {note}\n"));
-    }
-    let globals = meant.globals.or(before);
-    let engine = globals.engine()?;
-    let request = meant.request;
-    let detach = request.session.detach;
-    let created = engine.create(request)?;
-    let id = created.id;
+    output::notes(&meant.notes);
+    let engine = meant.globals.or(before).engine()?;
+    let detach = meant.request.session.detach;
+    let created = engine.create(meant.request)?;
     if detach {
-        let how = How::Behind {
-            client: None,
-            size: None,
-        };
-        let order = engine.order(
-            created.held,
-            created.id,
-            &created.name,
-            &created.config,
-            how,
-        )?;
-        engine.hand_over(order)?;
-        output::print(&format!("{id}\n"))?;
-        return Ok(ExitCode::SUCCESS);
+        behind(&engine, created)
+    } else {
+        foreground(engine, created)
     }
-    let order = engine.order(
-        created.held,
-        created.id,
-        &created.name,
-        &created.config,
-        How::Foreground,
-    )?;
-    let code = hull_monitor::supervise(&order.handover, order.descriptors)
-        .map_err(hull_engine::EngineError::from)?;
+}
+
+/// A monitor stays behind.
+fn behind(engine: &Engine, created: Created) -> Result<ExitCode, Failure> {
+    let id = created.id;
+    let how = How::Behind {
+        client: None,
+        size: None,
+    };
+    let order = engine.order(created.held, id, &created.name, &created.config, how)?;
+    engine.hand_over(order)?;
+    output::print(&format!("{id}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// This process becomes the monitor.
+fn foreground(engine: Engine, created: Created) -> Result<ExitCode, Failure> {
+    let (name, config) = (&created.name, &created.config);
+    let order = engine.order(created.held, created.id, name, config, How::Foreground)?;
+    let code = hull_monitor::supervise(&order.handover, order.descriptors);
+    let code = code.map_err(EngineError::from)?;
     engine.leave();
     Ok(ExitCode::from(code))
 }

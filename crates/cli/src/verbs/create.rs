@@ -1,0 +1,23 @@
+use std::{ffi::OsString, process::ExitCode};
+
+use super::Verb;
+use crate::{
+    Failure,
+    args::{Create, Globals, options::Caller},
+    help, output,
+};
+
+/// Carries out `hull create`.
+pub(super) fn perform(
+    verb: &Verb,
+    words: &[OsString],
+    before: Globals,
+) -> Result<ExitCode, Failure> {
+    let Some(meant) = Create::meant(words, Caller::this_process())? else {
+        return help::print(verb);
+    };
+    output::notes(&meant.notes);
+    let created = meant.globals.or(before).engine()?.create(meant.request)?;
+    output::print(&format!("{}\n", created.id))?;
+    Ok(ExitCode::SUCCESS)
+}
