@@ -1,6 +1,6 @@
 //! What is here, under which names, and taking it away.
 
-use std::{collections::HashSet, path::Path};
+use std::{collections::HashSet, fmt, path::Path};
 
 use hull_content::{Entry, Index, Store};
 use hull_snapshot::{Directories, Driver, Options};
@@ -21,11 +21,14 @@ pub(crate) const CHOSEN_FROM: &str = "io.hull.image.index";
 /// [`Images::entry`]).
 pub(crate) const FROM_NONE: &str = "none";
 
+/// Says which layers containers stand on; nothing, if that cannot be told.
+pub type LayersInUse = dyn Fn() -> Option<HashSet<DiffId>> + Send + Sync;
+
 /// The images of one installation.
-#[derive(Debug)]
 pub struct Images {
     pub(crate) content: Store,
     pub(crate) layers: Box<dyn Driver>,
+    layers_in_use: Box<LayersInUse>,
     pub(crate) trust: Trust,
     pub(crate) short: ShortNames,
     pub(crate) limits: Limits,
@@ -65,6 +68,7 @@ impl Images {
         Ok(Self {
             content: Store::open(&root.join("images"))?,
             layers: Box::new(Directories::open(root, options)?),
+            layers_in_use: Box::new(|| Some(HashSet::new())),
             trust: Trust::open(root)?,
             short,
             limits: Limits::default(),
@@ -75,6 +79,14 @@ impl Images {
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Learns how to find out which layers containers stand on. A container may stand on layers of an image that is not
+    /// listed any more; they stay as long as its record names them.
+    #[must_use]
+    pub fn with_layers_in_use(mut self, layers_in_use: Box<LayersInUse>) -> Self {
+        self.layers_in_use = layers_in_use;
         self
     }
 
@@ -355,13 +367,15 @@ impl Images {
         Ok(removed)
     }
 
-    /// Removes the blobs and layers that no listed image needs and no living session holds, and what killed ones left.
+    /// Removes the blobs and layers that no listed image needs and no living session or container holds, and what killed ones
+    /// left.
     pub fn collect(&self) -> Result<Removed, ImageError> {
         let mut removed = Removed::default();
         let collected = self.content.collect(|index, _held| {
             let (blobs, layers) = self.live(index)?;
             // Under the store's lock: nobody can list an image between the answer and this.
-            removed.layers = self.layers.collect(&layers)?.layers;
+            let collected = self.layers.collect_unused(&layers, &*self.layers_in_use)?;
+            removed.layers = collected.layers;
             Ok::<_, ImageError>(blobs)
         })?;
         removed.blobs = collected.blobs;
@@ -408,6 +422,18 @@ impl Images {
             blobs.zip(image.config.rootfs.diff_ids).collect::<Vec<_>>()
         });
         Ok(pairs.collect())
+    }
+}
+
+impl fmt::Debug for Images {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Images")
+            .field("content", &self.content)
+            .field("layers", &self.layers)
+            .field("trust", &self.trust)
+            .field("short", &self.short)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 

@@ -33,7 +33,7 @@ mod source;
 pub use add::{NewImage, NewLayer, WriteError, WriteTar};
 pub use compression::Compression;
 pub use error::ImageError;
-pub use images::{Force, Images, Listing, Removed};
+pub use images::{Force, Images, LayersInUse, Listing, Removed};
 pub use import::{Import, InvalidChange, apply_change};
 pub use inspect::Inspect;
 pub use install::Wanted;

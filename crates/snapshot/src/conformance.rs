@@ -23,7 +23,7 @@ type Check = fn(&dyn Driver, &Path);
 ///
 /// When the driver does not do what drivers do.
 pub fn conformance(home: &Path, open: &dyn Fn(&Path) -> Box<dyn Driver>) {
-    let checks: [(&str, Check); 8] = [
+    let checks: [(&str, Check); 9] = [
         ("metadata", keeps_everything_about_entries),
         ("replaced", later_entries_replace_earlier_ones),
         ("whiteouts", whiteouts_become_overlayfs_marks),
@@ -32,6 +32,10 @@ pub fn conformance(home: &Path, open: &dyn Fn(&Path) -> Box<dyn Driver>) {
         ("unfinished", unfinished_layers_are_invisible_and_vanish),
         ("twice", a_layer_committed_twice_stays),
         ("collect", only_what_nobody_names_or_holds_is_collected),
+        (
+            "use",
+            what_is_in_use_is_asked_when_nobody_can_hold_it_any_more,
+        ),
     ];
     for (name, check) in checks {
         let root: PathBuf = home.join(name);
@@ -388,6 +392,24 @@ fn a_layer_committed_twice_stays(driver: &dyn Driver, _: &Path) {
     let tree = tree::read(driver.open(&id(1)).expect("open"));
     assert_eq!(tree[&b"f"[..]].contents, b"one");
     assert_eq!(driver.list().expect("list"), [id(1)]);
+}
+
+fn what_is_in_use_is_asked_when_nobody_can_hold_it_any_more(driver: &dyn Driver, _: &Path) {
+    let archive = Layer::new().file("f", "").end();
+    try_unpack(driver, 1, &archive).expect("the layer is good");
+    let nothing = HashSet::new();
+    let collect = |in_use: &dyn Fn() -> Option<HashSet<DiffId>>| {
+        let collected = driver.collect_unused(&nothing, in_use).expect("collect");
+        collected.layers
+    };
+    // Its holder may be about to write a record and let go: what was read of records before that counts for nothing.
+    let hold = driver.hold(&id(1)).expect("hold");
+    let too_early = || panic!("the only layer is held, so nothing can be removed");
+    assert_eq!(collect(&too_early), []);
+    drop(hold);
+    assert_eq!(collect(&|| Some(HashSet::from([id(1)]))), []);
+    assert_eq!(collect(&|| None), [], "nobody can tell");
+    assert_eq!(collect(&|| Some(HashSet::new())), [id(1)]);
 }
 
 fn only_what_nobody_names_or_holds_is_collected(driver: &dyn Driver, _: &Path) {

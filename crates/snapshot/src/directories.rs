@@ -76,17 +76,20 @@ impl Directories {
         rustix::fs::openat(&self.layers, name, flags, Mode::empty())
     }
 
+    /// Says whether somebody holds a layer. The caller holds the store's lock.
+    fn is_held(&self, layer: &OsStr) -> Result<bool, SnapshotError> {
+        match self.lock_file(layer, OFlags::RDWR) {
+            Ok(file) => Ok(Lock::try_acquire(file)?.is_none()),
+            Err(Errno::NOENT) => Ok(false),
+            Err(source) => Err(self.fail("open the lock of", layer, source)),
+        }
+    }
+
     /// Moves a layer, finished or not, out of sight, unless somebody holds it. The caller holds the store's lock.
     fn retire(&self, layer: &OsStr) -> Result<Option<String>, SnapshotError> {
-        match self.lock_file(layer, OFlags::RDWR) {
-            Ok(file) => {
-                if Lock::try_acquire(file)?.is_none() {
-                    return Ok(None);
-                }
-            }
-            // Killed between making the directory and its lock.
-            Err(Errno::NOENT) => {}
-            Err(source) => return Err(self.fail("open the lock of", layer, source)),
+        // Without a lock file it was killed between making the directory and that.
+        if self.is_held(layer)? {
+            return Ok(None);
         }
         let name = format!("{GARBAGE}{}", random_hex(8)?);
         rustix::fs::renameat(&self.layers, layer, &self.garbage, name.as_str())
@@ -204,15 +207,20 @@ impl Driver for Directories {
         Ok(remove_tree(&self.garbage, name)?)
     }
 
-    fn collect(&self, live: &HashSet<DiffId>) -> Result<Collected, SnapshotError> {
+    fn collect_unused(
+        &self,
+        live: &HashSet<DiffId>,
+        in_use: &dyn Fn() -> Option<HashSet<DiffId>>,
+    ) -> Result<Collected, SnapshotError> {
         let mut collected = Collected::default();
         let store = self.lock_store(true)?;
+        let mut unheld = Vec::new();
         for name in list(&self.layers)? {
             match Name::of(&name) {
                 Name::Layer(id) if live.contains(&id) => {}
                 Name::Layer(id) => {
-                    if self.retire(&name)?.is_some() {
-                        collected.layers.push(id);
+                    if !self.is_held(&name)? {
+                        unheld.push((name, id));
                     }
                 }
                 Name::Unfinished => {
@@ -222,6 +230,17 @@ impl Driver for Directories {
                 }
                 Name::StoreLock => {}
                 Name::Foreign => collected.foreign.push(name.to_string_lossy().into_owned()),
+            }
+        }
+        // Not before: holding a layer takes the store's lock, so what was not held just now stays so, and whoever let go
+        // of a layer before has written its record.
+        if !unheld.is_empty()
+            && let Some(in_use) = in_use()
+        {
+            for (name, id) in unheld {
+                if !in_use.contains(&id) && self.retire(&name)?.is_some() {
+                    collected.layers.push(id);
+                }
             }
         }
         store.release()?;

@@ -38,8 +38,21 @@ pub trait Driver: fmt::Debug + Send + Sync {
     /// Removes a layer that nobody holds.
     fn remove(&self, id: &DiffId) -> Result<(), SnapshotError>;
 
-    /// Removes every layer that is not `live` and not held, and what killed unpackings left behind.
-    fn collect(&self, live: &HashSet<DiffId>) -> Result<Collected, SnapshotError>;
+    /// Removes every layer that is not `live`, not held and not in use, and what killed unpackings left behind.
+    ///
+    /// Whoever makes a container holds its layers until a record names them. `in_use` reads those records, and is asked
+    /// once, when it is known which layers nobody holds and nobody can hold any more: asked earlier, it could miss a
+    /// record that is written before its holder lets go. Where it cannot tell (`None`) no layer is removed.
+    fn collect_unused(
+        &self,
+        live: &HashSet<DiffId>,
+        in_use: &dyn Fn() -> Option<HashSet<DiffId>>,
+    ) -> Result<Collected, SnapshotError>;
+
+    /// Removes every layer that is not `live` and not held: for who knows that no record names another.
+    fn collect(&self, live: &HashSet<DiffId>) -> Result<Collected, SnapshotError> {
+        self.collect_unused(live, &|| Some(HashSet::new()))
+    }
 }
 
 /// A layer being unpacked. Dropped before [`commit`](Self::commit), it leaves nothing.

@@ -298,3 +298,35 @@ fn root_many_can_import_and_remove_at_once() {
             .unwrap();
     }
 }
+
+#[test]
+fn root_layers_that_containers_stand_on_outlive_their_image() {
+    if !is_root() {
+        return;
+    }
+    let home = Home::new();
+    let image = home.import(&files(&[("a", b"1")]), "web:1").unwrap();
+    let layer = image.layers()[0].clone();
+    let in_use = std::sync::Arc::new(std::sync::Mutex::new(Some(HashSet::from([layer.clone()]))));
+    let told = std::sync::Arc::clone(&in_use);
+    let images =
+        open(home.dir.path()).with_layers_in_use(Box::new(move || told.lock().unwrap().clone()));
+    let removed = images.remove("web:1", &HashSet::new(), Force::Yes).unwrap();
+    assert_eq!(removed.images, std::slice::from_ref(&image.id));
+    assert!(removed.layers.is_empty());
+    assert!(
+        images
+            .prune(&HashSet::new(), true)
+            .unwrap()
+            .layers
+            .is_empty()
+    );
+    assert!(images.layers().contains(&layer).unwrap());
+    *in_use.lock().unwrap() = None;
+    assert!(
+        images.collect().unwrap().layers.is_empty(),
+        "nobody can tell"
+    );
+    *in_use.lock().unwrap() = Some(HashSet::new());
+    assert_eq!(images.collect().unwrap().layers, [layer]);
+}
