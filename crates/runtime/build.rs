@@ -8,6 +8,7 @@ use std::{env, fs};
 #[expect(
     dead_code,
     unreachable_pub,
+    unused_imports,
     reason = "the library uses what the build does not"
 )]
 mod compiler;
