@@ -1,0 +1,282 @@
+//! CPU time of everything a command starts, until nothing of it is left: a cpuacct cgroup, and patience.
+//!
+//! ```text
+//!   worker thread: join ─▶ spawn ─▶ leave ─▶ wait ─────▶ until nothing is left ─▶ read cpuacct.usage
+//!                           └ the command and all it starts are born in the cgroup ┘
+//! ```
+//! The thread joins by its own hand (`0` into `tasks`), which never waits; what it does while inside is counted to everyone
+//! alike (some 50 µs). Wall time ends when the command does; CPU time when nothing of it is left, so deferred work counts.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::unified;
+
+/// How long what is left may take to go.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One measured command.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sample {
+    pub(crate) cpu: Duration,
+    pub(crate) wall: Duration,
+    /// What was still there when patience ended.
+    pub(crate) left: Vec<String>,
+}
+
+/// A cgroup to count in, of the v1 cpuacct hierarchy.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    hierarchy: PathBuf,
+    name: String,
+}
+
+impl Meter {
+    /// Makes it.
+    pub(crate) fn new() -> Result<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+        let Some(hierarchy) = hierarchies(&mounts)
+            .into_iter()
+            .find(|(name, _)| name.split(',').any(|one| one == "cpuacct"))
+        else {
+            bail!("there is no cpuacct hierarchy (cgroup v1) to count CPU time in");
+        };
+        let name = format!("hull-bench-{}", std::process::id());
+        let meter = Self {
+            hierarchy: hierarchy.1,
+            name,
+        };
+        std::fs::create_dir_all(meter.dir())
+            .context("cannot make a cgroup to count in (this needs root)")?;
+        Ok(meter)
+    }
+
+    /// Returns where peers shall make their cgroups, so that what they run is counted too.
+    pub(crate) fn parent(&self) -> String {
+        format!("/{}", self.name)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.hierarchy.join(&self.name)
+    }
+
+    fn usage(&self) -> Result<Duration> {
+        let text = std::fs::read_to_string(self.dir().join("cpuacct.usage"))?;
+        Ok(Duration::from_nanos(text.trim().parse()?))
+    }
+
+    fn is_empty(&self) -> bool {
+        let no_tasks =
+            std::fs::read_to_string(self.dir().join("tasks")).is_ok_and(|text| text.is_empty());
+        no_tasks && directories(&self.dir()).is_empty()
+    }
+}
+
+impl Meter {
+    /// Removes it everywhere: peers leave the parents they made in other hierarchies.
+    pub(crate) fn remove(&self) {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        for (_, hierarchy) in hierarchies(&mounts) {
+            std::fs::remove_dir(hierarchy.join(&self.name)).ok();
+        }
+    }
+}
+
+/// What one start may leave: names of directories and mounts, before and after.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traces {
+    /// Directories that must be as they were.
+    pub(crate) directories: Vec<PathBuf>,
+}
+
+impl Traces {
+    fn look(&self) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        for dir in &self.directories {
+            seen.extend(
+                directories(dir)
+                    .into_iter()
+                    .map(|path| path.display().to_string()),
+            );
+        }
+        let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap_or_default();
+        seen.extend(
+            mounts
+                .lines()
+                .filter_map(|line| line.split(' ').nth(4))
+                .map(|place| format!("mount {place}")),
+        );
+        seen
+    }
+}
+
+/// A thread that starts commands, in mounts of its own or in ours.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    jobs: Sender<Job>,
+}
+
+#[derive(Debug)]
+struct Job {
+    command: Command,
+    traces: Traces,
+    answer: Sender<Result<Sample>>,
+}
+
+/// Which mounts a worker sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mounts {
+    Ours,
+    /// For peers that refuse a hybrid host.
+    WithoutUnified,
+}
+
+impl Worker {
+    pub(crate) fn start(meter: &'static Meter, mounts: Mounts) -> Result<Self> {
+        let (jobs, work) = channel::<Job>();
+        let (ready, is_ready) = channel();
+        std::thread::spawn(move || {
+            let set_up = match mounts {
+                Mounts::Ours => Ok(()),
+                Mounts::WithoutUnified => unified::leave(),
+            };
+            let works = set_up.is_ok();
+            if ready.send(set_up).is_ok() && works {
+                serve(meter, &work);
+            }
+        });
+        is_ready.recv().context("the worker thread ended")??;
+        Ok(Self { jobs })
+    }
+
+    /// Runs a command and measures it. It must succeed.
+    pub(crate) fn measure(&self, command: Command, traces: &Traces) -> Result<Sample> {
+        let (answer, answered) = channel();
+        self.jobs
+            .send(Job {
+                command,
+                traces: traces.clone(),
+                answer,
+            })
+            .context("the worker thread ended")?;
+        answered.recv().context("the worker thread ended")?
+    }
+}
+
+fn serve(meter: &Meter, work: &Receiver<Job>) {
+    for mut job in work {
+        let sample = measure(meter, &mut job.command, &job.traces);
+        if job.answer.send(sample).is_err() {
+            return;
+        }
+    }
+}
+
+fn measure(meter: &Meter, command: &mut Command, traces: &Traces) -> Result<Sample> {
+    let open = |dir: &Path| -> Result<File> {
+        Ok(OpenOptions::new().write(true).open(dir.join("tasks"))?)
+    };
+    let (mut inside, mut outside) = (open(&meter.dir())?, open(&meter.hierarchy)?);
+    let before = traces.look();
+    command.stdin(Stdio::null());
+    let usage = meter.usage()?;
+    inside
+        .write_all(b"0")
+        .context("cannot join the cgroup to count in")?;
+    let began = Instant::now();
+    let child = command.spawn();
+    outside
+        .write_all(b"0")
+        .context("cannot leave the cgroup to count in")?;
+    let status = child
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?
+        .wait()?;
+    let wall = began.elapsed();
+    let left = wait_until_gone(meter, traces, &before);
+    let cpu = meter.usage()?.saturating_sub(usage);
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(Sample { cpu, wall, left })
+}
+
+fn wait_until_gone(meter: &Meter, traces: &Traces, before: &BTreeSet<String>) -> Vec<String> {
+    let began = Instant::now();
+    loop {
+        let mut left: Vec<String> = traces.look().difference(before).cloned().collect();
+        if !meter.is_empty() {
+            left.push("processes".to_owned());
+        }
+        if left.is_empty() || began.elapsed() > PATIENCE {
+            return left;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// Lists the cgroup hierarchies that are mounted: controllers or name (empty for the unified one), place.
+pub(crate) fn hierarchies(mountinfo: &str) -> Vec<(String, PathBuf)> {
+    mountinfo
+        .lines()
+        .filter_map(|line| {
+            let (before, after) = line.split_once(" - ")?;
+            let place = PathBuf::from(before.split(' ').nth(4)?);
+            let mut after = after.split(' ');
+            match after.next()? {
+                "cgroup2" => Some((String::new(), place)),
+                "cgroup" => {
+                    let options = after.nth(1)?;
+                    let own = options.split(',').filter(|word| {
+                        !["rw", "ro", "xattr", "noprefix", "clone_children"].contains(word)
+                    });
+                    Some((own.collect::<Vec<_>>().join(","), place))
+                }
+                _ => None,
+            }
+        })
+        .collect()
+}
+
+/// Lists the directories in a directory; none when it does not exist.
+pub(crate) fn directories(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hierarchies_are_named_by_their_controllers() {
+        let text = "\
+            34 31 0:31 / /sys/fs/cgroup/cpu,cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
+            40 31 0:37 / /sys/fs/cgroup/systemd rw,relatime - cgroup cgroup rw,xattr,name=systemd\n\
+            41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw,nsdelegate\n\
+            42 31 0:39 / /proc rw - proc proc rw\n";
+        assert_eq!(
+            hierarchies(text),
+            [
+                (
+                    "cpu,cpuacct".to_owned(),
+                    "/sys/fs/cgroup/cpu,cpuacct".into()
+                ),
+                ("name=systemd".to_owned(), "/sys/fs/cgroup/systemd".into()),
+                (String::new(), "/sys/fs/cgroup/unified".into()),
+            ]
+        );
+    }
+}

@@ -1,0 +1,225 @@
+//! `cargo xtask test` and `check`: stages, each with a budget; CI reads the last line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::binaries::{self, Binary, Manner};
+use crate::report::{Report, Tally};
+use crate::suites::{Kind, Suites, todays};
+use crate::{bench, debian, deny, layers, options::Options, run, verified, workspace};
+
+/// CI ends a run after 25 minutes; what built xtask and fetched the tree is not in this.
+const CI: Duration = Duration::from_secs(23 * 60);
+const ALL: Duration = Duration::from_secs(6 * 60 * 60);
+/// No single test program may take longer.
+const ONE_BINARY: Duration = Duration::from_secs(5 * 60);
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    Ci,
+    All,
+}
+
+/// Everything CI runs, or everything there is.
+pub(crate) fn test(words: &[String]) -> Result<ExitCode> {
+    let mut options = Options::new(words);
+    let extent = if options.flag("--all") {
+        Extent::All
+    } else {
+        Extent::Ci
+    };
+    let install = !options.flag("--no-install");
+    options.rest()?;
+    let mut report = Report::within(if extent == Extent::All { ALL } else { CI });
+    let missing = if install {
+        debian::install()?
+    } else {
+        Vec::new()
+    };
+    if !missing.is_empty() {
+        println!(
+            "missing packages: {} (suites that need them say so)",
+            missing.join(" ")
+        );
+    }
+    checks(&mut report);
+    unit_tests(&mut report);
+    whole_programs(&mut report, extent);
+    if extent == Extent::All {
+        beyond_ci(&mut report);
+        verified::write(&report)?;
+    }
+    Ok(conclude(&report))
+}
+
+/// The quick half.
+pub(crate) fn check(words: &[String]) -> Result<ExitCode> {
+    Options::new(words).rest()?;
+    let mut report = Report::within(CI);
+    checks(&mut report);
+    unit_tests(&mut report);
+    Ok(conclude(&report))
+}
+
+fn conclude(report: &Report) -> ExitCode {
+    report.conclude();
+    ExitCode::from(u8::from(report.failed()))
+}
+
+fn checks(report: &mut Report) {
+    report.stage("format", 1, || {
+        cargo("format", &["fmt", "--all", "--check"])
+    });
+    report.stage("layers", 1, || Ok(one_check("layers", &layers::check()?)));
+    report.stage("dependencies", 1, || {
+        Ok(one_check("dependencies", &deny::check()?))
+    });
+    report.stage("clippy", 5, || {
+        cargo(
+            "clippy",
+            &[
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        )
+    });
+}
+
+/// Unit, property and crate-integration tests: everything but the suites of whole programs.
+fn unit_tests(report: &mut Report) {
+    let build = [
+        "test",
+        "--no-run",
+        "--workspace",
+        "--exclude",
+        "hull-suites",
+        "--lib",
+        "--bins",
+        "--tests",
+    ];
+    let mut built = Vec::new();
+    report.stage("build tests", 6, || {
+        built = binaries::build(&build)?;
+        Ok(Tally::pass())
+    });
+    report.stage("unit tests", 4, || {
+        let mut tally = Tally::default();
+        for binary in &built {
+            tally.add(binary.run(&Manner::plain(ONE_BINARY))?);
+        }
+        Ok(tally)
+    });
+}
+
+/// The suites and measurements that need the programs people run: the release build, which is also what the README builds.
+fn whole_programs(report: &mut Report, extent: Extent) {
+    let mut hull = None;
+    report.stage("build programs", 6, || {
+        hull = Some(release()?);
+        Ok(Tally::pass())
+    });
+    let Some(hull) = hull else { return };
+    let mut suites = None;
+    report.stage("build suites", 3, || {
+        suites = Some(Suites::build(hull.clone())?);
+        Ok(Tally::pass())
+    });
+    if let Some(suites) = suites {
+        let limit = |minutes: u64| Duration::from_secs(60 * minutes);
+        report.stage_if_time("root suites", 4, || suites.run(Kind::Root, limit(4)));
+        report.stage_if_time("rootless suites", 3, || {
+            suites.run(Kind::Rootless, limit(3))
+        });
+        report.stage_if_time("other suites", 2, || suites.run(Kind::Plain, limit(2)));
+        report.stage_if_time("guest suites", 3, || suites.run(Kind::Guest, limit(3)));
+        report.stage_if_time("bench --check", 2, || {
+            bench::check(&hull, bench::Depth::Counts)
+        });
+        slices(report, &suites, extent);
+    }
+}
+
+/// In CI the slice of the day; with `--all` each.
+fn slices(report: &mut Report, suites: &Suites, extent: Extent) {
+    let slices = suites.slices();
+    let minutes = if extent == Extent::All { 30 } else { 3 };
+    for (index, slice) in slices.iter().enumerate() {
+        if extent == Extent::All || index == todays(slices.len()) {
+            let limit = Duration::from_secs(60 * minutes);
+            report.stage_if_time(&slice.name(), minutes, || suites.run_slice(slice, limit));
+        }
+    }
+    if slices.is_empty() {
+        report.stage("slices", minutes, || {
+            Ok(Tally::skip(
+                "slices",
+                "there is no slice in tests/ or fuzz/ yet",
+            ))
+        });
+    }
+}
+
+/// What CI has no time for.
+fn beyond_ci(report: &mut Report) {
+    report.stage("documents", 10, || {
+        let mut command = workspace::cargo();
+        command.env("RUSTDOCFLAGS", "-D warnings").args([
+            "doc",
+            "--quiet",
+            "--workspace",
+            "--no-deps",
+        ]);
+        judge("documents", &run::ended(&mut command)?)
+    });
+    report.stage("doc tests", 10, || {
+        cargo("doc tests", &["test", "--quiet", "--workspace", "--doc"])
+    });
+    report.stage("cargo deny", 10, || {
+        if !run::ended(workspace::cargo().args(["deny", "--version"]))?.succeeded() {
+            return Ok(Tally::skip(
+                "cargo deny",
+                "cargo-deny is not installed: advisories were not looked up",
+            ));
+        }
+        cargo("cargo deny", &["deny", "check"])
+    });
+    report.stage("bench --check --all", 30, || {
+        bench::check(&release()?, bench::Depth::Ratios)
+    });
+}
+
+/// Builds the programs as people do, and returns `hull`; its monitor lies beside it.
+pub(crate) fn release() -> Result<PathBuf> {
+    let built: Vec<Binary> = binaries::build(&["build", "--release"])?;
+    let hull = built.into_iter().find(|binary| binary.target == "hull");
+    Ok(hull.context("cargo build made no program `hull`")?.path)
+}
+
+fn cargo(name: &str, words: &[&str]) -> Result<Tally> {
+    judge(name, &run::ended(workspace::cargo().args(words))?)
+}
+
+fn judge(name: &str, ended: &run::Ended) -> Result<Tally> {
+    Ok(if ended.succeeded() {
+        Tally::pass()
+    } else {
+        Tally::fail(name, ended.tail(120))
+    })
+}
+
+fn one_check(name: &str, complaints: &[String]) -> Tally {
+    if complaints.is_empty() {
+        Tally::pass()
+    } else {
+        Tally::fail(name, complaints.join("\n"))
+    }
+}
