@@ -35,6 +35,11 @@ pub enum EngineError {
         name: String,
         source: serde_json::Error,
     },
+    #[error("{} cannot be used", path.display())]
+    Settings {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
     #[error("no command was given, and image `{image}` names none")]
     NoCommand { image: String },
     #[error("cannot {what} {}", path.display())]
@@ -112,6 +117,7 @@ impl EngineError {
             | Self::Port(_)
             | Self::NoCommand { .. }
             | Self::NotADevice(_)
+            | Self::Settings { .. }
             | Self::Profile { .. } => ErrorKind::InvalidInput,
             Self::Reported(reported) => match reported.failure.code {
                 127 => ErrorKind::CommandNotFound,

@@ -17,6 +17,7 @@ mod error;
 mod exec;
 mod files;
 mod ids;
+mod images;
 mod inspect;
 mod logs;
 pub mod near;
@@ -25,6 +26,7 @@ mod pull;
 mod remove;
 pub mod request;
 mod run;
+mod settings;
 mod sources;
 mod start;
 mod status;
@@ -37,16 +39,17 @@ use std::{cell::OnceCell, path::Path};
 use hull_image::Images;
 use hull_net::Networks;
 use hull_state::Store;
-use hull_types::ShortNames;
 
 pub use config::{AnonymousVolume, Config, ImageSource, ImageUse, PATH};
 pub use error::{EngineError, ReportedFailure};
 pub use exec::ExecRequest;
+pub use images::{ImageFilter, ImageRow, ImageRows};
 pub use inspect::{ports, span};
 pub use logs::LogQuery;
 pub use places::Places;
 pub use remove::{Force, Swept};
 pub use run::Created;
+pub use settings::Settings;
 pub use start::{How, Order};
 pub use status::Listed;
 pub use stop::Done;
@@ -118,11 +121,11 @@ impl Engine {
         if !self.caller.is_root() {
             return Err(EngineError::NeedsRoot("use images"));
         }
-        let images = Images::open(
-            &self.places.root,
-            ShortNames::default(),
-            hull_snapshot::Options::default(),
-        )?;
+        let short = Settings::read(&self.places.root)?.short_names();
+        let options = hull_snapshot::Options::default();
+        let root = self.places.root.clone();
+        let images = Images::open(&self.places.root, short, options)?
+            .with_layers_in_use(Box::new(move || remove::layers_in_use(&root)));
         Ok(self.images.get_or_init(|| images))
     }
 

@@ -227,16 +227,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Returns the layers that containers stand on.
-    pub fn layers_in_use(&self) -> Result<HashSet<DiffId>, EngineError> {
-        let (pods, _) = self.store().pods()?;
-        Ok(pods
-            .iter()
-            .flat_map(|pod| &pod.journal.record.containers)
-            .flat_map(|c| c.layers.clone())
-            .collect())
-    }
-
     /// Returns the images that containers were made from, by manifest and by id.
     pub fn images_in_use(&self) -> Result<HashSet<Digest>, EngineError> {
         let (listed, _) = self.list()?;
@@ -268,6 +258,15 @@ impl Engine {
         }
         Ok(removed)
     }
+}
+
+/// Returns the layers that containers stand on; nothing where a record cannot be read, which might name any.
+pub(crate) fn layers_in_use(root: &std::path::Path) -> Option<HashSet<DiffId>> {
+    let (pods, unreadable) = hull_state::Store::open(root).ok()?.pods().ok()?;
+    let containers = pods.iter().flat_map(|pod| &pod.journal.record.containers);
+    unreadable
+        .is_empty()
+        .then(|| containers.flat_map(|c| c.layers.clone()).collect())
 }
 
 fn cgroup_path(text: &str) -> Result<hull_cgroup::GroupPath, EngineError> {
