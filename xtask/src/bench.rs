@@ -80,6 +80,7 @@ impl Part {
 pub(crate) fn command(words: &[String]) -> Result<ExitCode> {
     let mut options = Options::new(words);
     let (check, write) = (options.flag("--check"), options.flag("--write"));
+    let given = options.value("--hull")?;
     let words = options.rest()?;
     let mut parts: Vec<Part> = words
         .iter()
@@ -89,7 +90,8 @@ pub(crate) fn command(words: &[String]) -> Result<ExitCode> {
     if parts.is_empty() {
         parts.extend(Part::ALL.map(|(_, part)| part));
     }
-    let outcomes = measure(&test::release()?, &parts, |outcome| {
+    let hull = given.map_or_else(test::release, |path| Ok(path.into()))?;
+    let outcomes = measure(&hull, &parts, |outcome| {
         println!("{}", outcome.table.markdown())
     })?;
     if write {

@@ -46,7 +46,7 @@ cargo xtask VERB
   check                           the quick half: fmt, clippy, layers, rules on dependencies, unit tests
   layers                          the crate table of ARCHITECTURE.md against the workspace
   deny                            deny.toml's rules on licences, bans and sources
-  bench [PART...] [--check] [--write]
+  bench [PART...] [--check] [--write] [--hull PROGRAM]
                                   parts: start import memory ps startup calls floor; default: all
   guest [-m MEM] [-t SECONDS] -- COMMAND...
                                   runs a command in a User-Mode Linux guest with cgroup v2
