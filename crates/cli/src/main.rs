@@ -4,5 +4,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    hull_cli::main(std::env::args_os().skip(1))
+    let mut words = std::env::args_os();
+    // `cargo run` builds only this program: where no `hull-monitor` lies beside it, it is started under that name.
+    if words.next().is_some_and(|name| name == "hull-monitor") {
+        return hull_monitor::main();
+    }
+    hull_cli::main(words)
 }

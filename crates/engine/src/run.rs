@@ -2,7 +2,7 @@
 
 use hull_image::{Image, ImageError, Layer};
 use hull_spec::image::ImageConfig;
-use hull_state::{Container, Held};
+use hull_state::{Container, Held, Status};
 use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
 
 use crate::{
@@ -64,6 +64,31 @@ impl Engine {
             id,
             name,
             config,
+        })
+    }
+
+    /// Takes up a container that was made before and is not running, to start it: `start`, and the second half of `restart`.
+    pub fn take_up(&self, asked: &str) -> Result<Created, EngineError> {
+        let listed = self.find(asked)?;
+        match &listed.status {
+            Status::Running { .. } | Status::Paused { .. } | Status::Starting => {
+                return Err(EngineError::WrongState {
+                    name: listed.container().name.to_string(),
+                    is: "running already",
+                    hint: "`hull restart` ends it first",
+                });
+            }
+            Status::Lost { run } => self.kill_and_wait(&listed, run)?,
+            Status::Created | Status::Stopped { .. } | Status::Vanished { .. } => {}
+        }
+        let held = self.hold(listed.pod.id())?;
+        self.clean_run(&held, &listed)?;
+        let container = listed.container();
+        Ok(Created {
+            held,
+            id: container.id,
+            name: container.name.clone(),
+            config: listed.config.clone(),
         })
     }
 
