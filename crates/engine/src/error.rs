@@ -75,6 +75,24 @@ pub enum EngineError {
     NoIds(u32),
     #[error("image `{image}` is not here")]
     ImageMissing { image: String, near: Vec<String> },
+    #[error(
+        "image `{image}` {} be fetched", if *.here { "cannot" } else { "is not here, and cannot" }
+    )]
+    Pull {
+        image: String,
+        /// Whether an image of that name is here.
+        here: bool,
+        near: Vec<String>,
+        source: Box<hull_registry::RegistryError>,
+    },
+    #[error(transparent)]
+    Registry(#[from] hull_registry::RegistryError),
+    #[error("image `{image}` is for {has}, not for {asked}")]
+    WrongPlatform {
+        image: String,
+        has: hull_types::Platform,
+        asked: hull_types::Platform,
+    },
     #[error("cannot write the container's id to {}", path.display())]
     CidFile { path: PathBuf, source: Errno },
     #[error("`{given}` is not supported")]
@@ -113,6 +131,9 @@ impl EngineError {
             Self::Cgroup(error) => error.kind(),
             Self::Start(error) => error.kind(),
             Self::Monitor(error) => error.kind(),
+            Self::Pull { source, .. } => source.kind(),
+            Self::Registry(error) => error.kind(),
+            Self::WrongPlatform { .. } => ErrorKind::NotFound,
             Self::Request(_)
             | Self::Port(_)
             | Self::NoCommand { .. }
@@ -151,7 +172,15 @@ impl EngineError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::State(error) => return error.hint(),
+            Self::Image(hull_image::ImageError::Input { source }) => {
+                return hull_registry::RegistryError::in_io(source)?.hint();
+            }
             Self::Image(error) => return error.hint(),
+            Self::Pull { near, .. } if !near.is_empty() => {
+                format!("did you mean {}?", near.join(" or "))
+            }
+            Self::Pull { source, .. } => return source.hint(),
+            Self::Registry(error) => return error.hint(),
             Self::Snapshot(error) => return error.hint(),
             Self::Trust(error) => return error.hint(),
             Self::Network(error) => return error.hint(),

@@ -47,6 +47,7 @@ pub use images::{ImageFilter, ImageRow, ImageRows};
 pub use inspect::{ports, span};
 pub use logs::LogQuery;
 pub use places::Places;
+pub use pull::{Progress, Pulled, Silent};
 pub use remove::{Force, Swept};
 pub use run::Created;
 pub use settings::Settings;
@@ -61,6 +62,8 @@ pub struct Engine {
     store: Store,
     /// Opened when first needed: most verbs do not look at images.
     images: OnceCell<Images>,
+    /// Who is told how fetches go on.
+    told: pull::Told,
     caller: Caller,
     /// Whether this command made the store: then it takes it away again if it leaves it empty.
     fresh: bool,
@@ -93,6 +96,7 @@ impl Engine {
             places,
             store,
             images: OnceCell::new(),
+            told: pull::Told::default(),
             caller,
             fresh,
         })

@@ -7,6 +7,7 @@ use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
 
 use crate::{
     Config, Engine, EngineError, ImageSource, ImageUse,
+    pull::runs_on,
     request::{ImageName, NetworkMode, PullPolicy, RunRequest},
 };
 
@@ -110,6 +111,16 @@ impl Engine {
         let here = match request.pull {
             PullPolicy::Always => None,
             PullPolicy::Missing | PullPolicy::Never => match images.resolve(asked) {
+                // One for another platform is not the one that was asked for.
+                Ok(image)
+                    if request.pull == PullPolicy::Missing
+                        && request
+                            .platform
+                            .as_ref()
+                            .is_some_and(|platform| !runs_on(&image, platform)) =>
+                {
+                    None
+                }
                 Ok(image) => Some(image),
                 Err(ImageError::NotFound { near, .. }) if request.pull == PullPolicy::Never => {
                     return Err(EngineError::ImageMissing {
@@ -123,7 +134,7 @@ impl Engine {
         };
         let image = match here {
             Some(image) => image,
-            None => self.pull(asked, request.platform.as_ref())?,
+            None => self.pull(asked, request.platform.as_ref())?.image,
         };
         let name = images
             .reference(asked)
