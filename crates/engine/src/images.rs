@@ -65,9 +65,10 @@ impl Engine {
                 id: image.id.clone(),
                 digest: image.registry_digest().clone(),
                 created_at: image.created(),
-                created_since: image
-                    .created()
-                    .map_or_else(|| "N/A".to_owned(), |made| format!("{} ago", span(now.since(made)))),
+                created_since: image.created().map_or_else(
+                    || "N/A".to_owned(),
+                    |made| format!("{} ago", span(now.since(made))),
+                ),
                 size: if unpacked > 0 { unpacked } else { image.size },
                 containers: users.iter().filter(|used| **used == image.id).count(),
             };
@@ -172,11 +173,7 @@ impl Engine {
     }
 
     /// Removes images that no container uses, and what no image needs.
-    pub fn prune_images(
-        &self,
-        all: bool,
-        filters: &[ImageFilter],
-    ) -> Result<Removed, EngineError> {
+    pub fn prune_images(&self, all: bool, filters: &[ImageFilter]) -> Result<Removed, EngineError> {
         let images = self.images()?;
         if filters.is_empty() {
             return Ok(images.prune(&self.images_in_use()?, all)?);
@@ -229,7 +226,9 @@ fn shown_names(
 fn split(name: &Reference, short: &ShortNames) -> (String, String) {
     let mut repository = name.familiar(short);
     if let Some(digest) = name.digest() {
-        let end = repository.len().saturating_sub(digest.to_string().len() + 1);
+        let end = repository
+            .len()
+            .saturating_sub(digest.to_string().len() + 1);
         repository.truncate(end);
     }
     let tag = name.tag().map_or(NONE, |tag| tag.as_str());

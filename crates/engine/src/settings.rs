@@ -89,8 +89,13 @@ mod tests {
         if let Some(text) = text {
             let mode = rustix::fs::Mode::RUSR;
             let cached = hull_fs::Durability::Cached;
-            hull_fs::replace(&home.path().join("config.json"), text.as_bytes(), mode, cached)
-                .unwrap();
+            hull_fs::replace(
+                &home.path().join("config.json"),
+                text.as_bytes(),
+                mode,
+                cached,
+            )
+            .unwrap();
         }
         Settings::read(home.path())
     }
@@ -110,6 +115,9 @@ mod tests {
     #[test]
     fn a_misspelt_setting_is_not_passed_over() {
         let error = read(Some(r#"{"insecure-registry": []}"#)).unwrap_err();
-        assert!(error.to_string().ends_with("config.json cannot be used"), "{error}");
+        assert!(
+            error.to_string().ends_with("config.json cannot be used"),
+            "{error}"
+        );
     }
 }

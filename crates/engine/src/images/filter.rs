@@ -28,7 +28,13 @@ pub enum ImageFilter {
 
 /// The names of filters, for who mistyped one.
 const KNOWN: [&str; 7] = [
-    "reference", "label", "label!", "dangling", "before", "since", "until",
+    "reference",
+    "label",
+    "label!",
+    "dangling",
+    "before",
+    "since",
+    "until",
 ];
 
 impl Engine {
@@ -150,7 +156,10 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], []) => true,
         ([b'*', rest @ ..], _) => {
-            let within = text.iter().position(|byte| *byte == b'/').unwrap_or(text.len());
+            let within = text
+                .iter()
+                .position(|byte| *byte == b'/')
+                .unwrap_or(text.len());
             (0..=within).any(|length| matches(rest, &text[length..]))
         }
         ([b'?', rest @ ..], [byte, text @ ..]) => *byte != b'/' && matches(rest, text),
@@ -206,7 +215,11 @@ mod tests {
             ("\\*", "a", false),
             ("", "", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(
+                matches(pattern.as_bytes(), text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 
@@ -215,7 +228,10 @@ mod tests {
         let hour = until("1h30m").unwrap();
         let age = Timestamp::now().since(hour).as_secs();
         assert!((5400..5460).contains(&age), "{age}");
-        assert_eq!(until("2026-01-31T12:00:00Z").unwrap().seconds(), 1_769_860_800);
+        assert_eq!(
+            until("2026-01-31T12:00:00Z").unwrap().seconds(),
+            1_769_860_800
+        );
         for bad in ["", "h", "10", "1x", "-1h", "soon"] {
             assert!(until(bad).is_err(), "{bad}");
         }
