@@ -179,16 +179,18 @@ impl Engine {
                 .is_some_and(|pod| pod.held)
         };
         if self.caller().is_root() {
-            let (hierarchies, parent) = (self.hierarchies()?, cgroup_path("hull")?);
+            let hierarchies = self.hierarchies()?;
+            let place = self.cgroup_parent()?.to_string_lossy().into_owned();
+            let parent = cgroup_path(&place)?;
             for name in hierarchies.groups_below(&parent)? {
                 if name.parse::<PodId>().is_ok_and(|pod| !held(&pod)) {
                     let group = hull_cgroup::Group::open(
                         &hierarchies,
-                        &cgroup_path(&format!("hull/{name}"))?,
+                        &cgroup_path(&format!("{place}/{name}"))?,
                     )?;
                     group.kill_all()?;
                     group.remove()?;
-                    swept.removed.push(format!("cgroup hull/{name}"));
+                    swept.removed.push(format!("cgroup {place}/{name}"));
                 }
             }
             hierarchies.remove_if_empty(&parent)?;

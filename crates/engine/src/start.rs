@@ -3,7 +3,7 @@
 use std::{
     io::Write,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -185,10 +185,24 @@ impl Engine {
             .request
             .cgroup_parent
             .clone()
-            .unwrap_or_else(|| PathBuf::from("hull"));
+            .unwrap_or(self.cgroup_parent()?);
         let path = parent.join(pod).to_string_lossy().into_owned();
         let path = path.parse().map_err(hull_cgroup::CgroupError::from)?;
         Ok(Some(path))
+    }
+
+    /// Returns the cgroup that pods of this root lie in. The kernel's tree is one for all roots, and `gc` must not take another
+    /// root's pods for leftovers of its own: a root in another place than usual has a group of its own.
+    pub(crate) fn cgroup_parent(&self) -> Result<PathBuf, EngineError> {
+        if self.places().root == Path::new("/var/lib/hull") {
+            return Ok("hull".into());
+        }
+        let root = rustix::fs::fstat(self.store().root()).map_err(|source| EngineError::File {
+            what: "look at",
+            path: self.places().root.clone(),
+            source,
+        })?;
+        Ok(format!("hull-{:x}-{:x}", root.st_dev, root.st_ino).into())
     }
 
     /// Finds the cgroup hierarchies, once per boot: what was found is kept where a reboot forgets it.
