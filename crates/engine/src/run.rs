@@ -2,7 +2,7 @@
 
 use hull_image::{Image, ImageError, Layer};
 use hull_spec::image::ImageConfig;
-use hull_state::{Container, Held, Status};
+use hull_state::{Container, Held, RootDirectory, Status};
 use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
 
 use crate::{
@@ -44,7 +44,7 @@ impl Engine {
             });
         }
         let (reserved, id, name) = self.store().reserve(name.as_ref())?;
-        reserved.make_container(0)?;
+        reserved.make_container(0, self.root_directory(&config.image.layers)?)?;
         self.make_volumes(&mut config, reserved.id())?;
         self.write_cidfile(&config, &id)?;
         let layers: Vec<DiffId> = config.image.layers.iter().rev().cloned().collect();
@@ -143,6 +143,20 @@ impl Engine {
         let trusted = images.trusted(&image, name.as_ref())?;
         let layers = images.ensure_unpacked(&trusted, &image.config)?;
         Ok((image_use(asked, image), layers))
+    }
+
+    /// Returns what the image says of its `/`: the topmost layer that says something.
+    fn root_directory(&self, layers: &[DiffId]) -> Result<RootDirectory, EngineError> {
+        for layer in layers.iter().rev() {
+            if let Some(root) = self.images()?.layers().record(layer)?.root {
+                return Ok(RootDirectory {
+                    mode: root.mode,
+                    uid: root.uid,
+                    gid: root.gid,
+                });
+            }
+        }
+        Ok(RootDirectory::default())
     }
 
     fn write_cidfile(&self, config: &Config, id: &ContainerId) -> Result<(), EngineError> {

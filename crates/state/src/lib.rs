@@ -30,6 +30,6 @@ pub use error::StateError;
 pub use journal::{Container, Entry, Journal, PodRecord};
 pub use lifecycle::{Event, Exit, Lifecycle, Refused, Run};
 pub use names::random_name;
-pub use pod::{Held, Pod, Reserved, Watched};
+pub use pod::{Held, Pod, Reserved, RootDirectory, Watched};
 pub use status::{Observed, Status};
 pub use store::{Found, Store};

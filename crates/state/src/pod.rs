@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use hull_sys::ofd::{self, Kind};
 use hull_types::{ContainerId, ContainerName, PodId, Timestamp};
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, mkdirat, openat},
+    fs::{AtFlags, Gid, Mode, OFlags, Uid, chmodat, chownat, mkdirat, openat},
     io::Errno,
 };
 
@@ -79,6 +79,25 @@ fn read_journal(id: PodId, file: BorrowedFd<'_>) -> Result<Journal, StateError> 
             pod: id,
             source: Some(source),
         }),
+    }
+}
+
+/// Mode and owner of a container's `/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootDirectory {
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl Default for RootDirectory {
+    /// What docker gives an image that says nothing.
+    fn default() -> Self {
+        Self {
+            mode: 0o755,
+            uid: 0,
+            gid: 0,
+        }
     }
 }
 
@@ -290,22 +309,34 @@ impl<'a> Reserved<'a> {
         self.held.as_ref().expect("present until published").id
     }
 
-    /// Makes the writable part of the container at `place`: `<place>/upper` and `<place>/work`.
-    pub fn make_container(&self, place: usize) -> Result<(), StateError> {
+    /// Makes the writable part of the container at `place`: `<place>/upper` and `<place>/work`. The upper directory's own mode
+    /// and owner are what the container sees of its `/`.
+    pub fn make_container(&self, place: usize, root: RootDirectory) -> Result<(), StateError> {
         for part in ["", "/upper", "/work"] {
             let path = format!("{place}{part}");
-            // 0755: the upper directory's own mode is what the container sees of its `/`.
-            let mode = if part == "/upper" {
-                Mode::from_raw_mode(0o755)
-            } else {
-                Mode::RWXU
-            };
-            mkdirat(&self.directory, &path, mode).map_err(|source| {
+            let failed = |source| {
                 self.store
                     .failed("make", &format!("pods/{}/{path}", self.id()), source)
-            })?;
+            };
+            mkdirat(&self.directory, &path, Mode::RWXU).map_err(failed)?;
         }
-        Ok(())
+        let path = format!("{place}/upper");
+        let failed = |source| {
+            self.store
+                .failed("set up", &format!("pods/{}/{path}", self.id()), source)
+        };
+        if (root.uid, root.gid) != (0, 0) {
+            let (uid, gid) = (Uid::from_raw(root.uid), Gid::from_raw(root.gid));
+            chownat(&self.directory, &path, Some(uid), Some(gid), NO_FOLLOW).map_err(failed)?;
+        }
+        // After the owner: a change of owner clears set-id bits. Not by mkdir: the umask would have its say.
+        chmodat(
+            &self.directory,
+            &path,
+            Mode::from_raw_mode(root.mode),
+            AtFlags::empty(),
+        )
+        .map_err(failed)
     }
 
     /// Lets go of the lock as a maker that is killed does: nothing is undone.

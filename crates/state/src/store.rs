@@ -517,7 +517,9 @@ mod tests {
     fn make(store: &Store, name: &str) -> Held {
         let name: ContainerName = name.parse().unwrap();
         let (reserved, id, name) = store.reserve(Some(&name)).unwrap();
-        reserved.make_container(0).unwrap();
+        reserved
+            .make_container(0, crate::RootDirectory::default())
+            .unwrap();
         let config = serde_json::value::to_raw_value("config").unwrap();
         reserved
             .publish(
@@ -691,7 +693,8 @@ mod tests {
         let name: ContainerName = "ghost".parse().unwrap();
         let dead =
             Reserved::make(&home.store, PodId::from_random([1; 16]), vec![name.clone()]).unwrap();
-        dead.make_container(0).unwrap();
+        dead.make_container(0, crate::RootDirectory::default())
+            .unwrap();
         std::mem::forget(dead.abandon());
         mkdirat(
             home.store.root(),
