@@ -2,6 +2,7 @@
 
 mod budgets;
 mod calls;
+mod engines;
 mod floor;
 mod ground;
 mod idle;
@@ -22,11 +23,10 @@ use anyhow::{Context as _, Result, bail};
 
 use self::budgets::{Budgets, Verdict};
 use self::ground::Ground;
-use self::meter::Meter;
 use self::table::Table;
 use crate::options::Options;
 use crate::report::Tally;
-use crate::{run, test, verified, workspace};
+use crate::{debian, run, test, verified, workspace};
 
 /// A part: what it measured, and how that compares with the budgets.
 #[derive(Debug)]
@@ -139,24 +139,26 @@ pub(crate) fn check(hull: &Path, depth: Depth) -> Result<Tally> {
 
 fn measure(hull: &Path, parts: &[Part], mut done: impl FnMut(&Outcome)) -> Result<Vec<Outcome>> {
     let budgets = Budgets::read()?;
+    if parts.contains(&Part::Start) {
+        // Those that cannot be installed are named in the table.
+        debian::install_engines()?;
+    }
     let ground = Ground::lay(hull)?;
-    // For the whole run: its workers' threads use it to the end.
-    let meter: &'static Meter = Box::leak(Box::new(Meter::new()?));
     let mut outcomes = Vec::new();
     let result = parts.iter().try_for_each(|part| {
-        let outcome = one(*part, &ground, meter, &budgets)?;
+        let outcome = one(*part, &ground, &budgets)?;
         done(&outcome);
         outcomes.push(outcome);
         anyhow::Ok(())
     });
-    meter.remove();
+    meter::remove_all();
     result.map(|()| outcomes)
 }
 
-fn one(part: Part, ground: &Ground, meter: &'static Meter, budgets: &Budgets) -> Result<Outcome> {
+fn one(part: Part, ground: &Ground, budgets: &Budgets) -> Result<Outcome> {
     match part {
-        Part::Start => start::measure(ground, meter, budgets),
-        Part::Import => import::measure(ground, meter, budgets),
+        Part::Start => start::measure(ground, budgets),
+        Part::Import => import::measure(ground, budgets),
         Part::Memory => idle::measure(ground, budgets),
         Part::Ps => listing::measure(ground, budgets),
         Part::Startup => listing::startup(ground, budgets),

@@ -49,9 +49,21 @@ const PACKAGES: &[&str] = &[
     "python3",
 ];
 
-/// Installs what is missing. Returns the packages that are missing still.
+/// Engines to be measured beside Hull; CI does not need them.
+const ENGINES: &[&str] = &["conmon", "docker.io", "podman"];
+
+/// Installs what the tests need and this machine lacks. Returns the packages that are missing still.
 pub(crate) fn install() -> Result<Vec<String>> {
-    let mut missing = missing(PACKAGES)?;
+    install_all(PACKAGES)
+}
+
+/// Installs the engines that are measured.
+pub(crate) fn install_engines() -> Result<Vec<String>> {
+    install_all(ENGINES)
+}
+
+fn install_all(packages: &[&str]) -> Result<Vec<String>> {
+    let mut missing = missing(packages)?;
     if missing.is_empty() || !may_install() {
         return Ok(missing);
     }

@@ -44,7 +44,7 @@ impl Ground {
             dir,
             hull: hull.to_owned(),
         };
-        let archive = ground.dir.join("image.tar");
+        let archive = ground.archive();
         rootfs::write(&archive)?;
         run::checked(ground.hull().arg("import").arg(&archive).arg(IMAGE))
             .context("cannot import the image")?;
@@ -56,6 +56,11 @@ impl Ground {
         let mut command = Command::new(&self.hull);
         command.env("HULL_ROOT", self.root());
         command
+    }
+
+    /// Returns the archive the image was imported from.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.dir.join("image.tar")
     }
 
     pub(crate) fn program(&self) -> &Path {

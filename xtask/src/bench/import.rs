@@ -16,22 +16,19 @@ use crate::{run, workspace};
 
 const ROUNDS: usize = 5;
 
-pub(crate) fn measure(
-    ground: &Ground,
-    meter: &'static Meter,
-    budgets: &Budgets,
-) -> Result<Outcome> {
+pub(crate) fn measure(ground: &Ground, budgets: &Budgets) -> Result<Outcome> {
     let archive = workspace::scratch()?.join("payload.tar.gz");
     payload::write(&archive)?;
-    let worker = Worker::start(meter, Mounts::Ours)?;
+    let meter = Meter::lasting("import")?;
+    let worker = Worker::start(Mounts::Ours)?;
     let mut samples: [Vec<Sample>; 2] = [Vec::new(), Vec::new()];
     for round in 0..ROUNDS {
         // Turn by turn, and the first one changes.
         for who in [round % 2, 1 - round % 2] {
             let sample = if who == 0 {
-                hull(ground, &worker, &archive)?
+                hull(ground, &worker, meter, &archive)?
             } else {
-                tar(ground, &worker, &archive)?
+                tar(ground, &worker, meter, &archive)?
             };
             samples[who].push(sample);
         }
@@ -71,28 +68,28 @@ pub(crate) fn measure(
     })
 }
 
-fn hull(ground: &Ground, worker: &Worker, archive: &Path) -> Result<Sample> {
+fn hull(ground: &Ground, worker: &Worker, meter: &'static Meter, archive: &Path) -> Result<Sample> {
     let mut command = ground.hull();
     command
         .arg("import")
         .arg(archive)
         .arg("payload")
         .stdout(std::process::Stdio::null());
-    let sample = worker.measure(command, &Traces::default())?;
+    let sample = worker.measure(meter, command, &Traces::default())?;
     run::checked(ground.hull().args(["rmi", "payload"]))?;
     run::checked(ground.hull().arg("gc"))?;
     settle();
     Ok(sample)
 }
 
-fn tar(ground: &Ground, worker: &Worker, archive: &Path) -> Result<Sample> {
+fn tar(ground: &Ground, worker: &Worker, meter: &'static Meter, archive: &Path) -> Result<Sample> {
     let dir = ground.directory("tar")?;
     let mut command = Command::new("sh");
     command
         .args(["-c", "igzip -dc \"$1\" | tar -x -C \"$2\"", "sh"])
         .arg(archive)
         .arg(&dir);
-    let sample = worker.measure(command, &Traces::default())?;
+    let sample = worker.measure(meter, command, &Traces::default())?;
     std::fs::remove_dir_all(&dir)?;
     settle();
     Ok(sample)

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -39,28 +39,41 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// Makes it.
-    pub(crate) fn new() -> Result<Self> {
+    /// Makes one for the rest of this process's life; [`remove_all`] takes its cgroup away.
+    pub(crate) fn lasting(who: &str) -> Result<&'static Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-        let Some(hierarchy) = hierarchies(&mounts)
+        let counts = |name: &str| name.split(',').any(|one| one == "cpuacct");
+        let Some((_, hierarchy)) = hierarchies(&mounts)
             .into_iter()
-            .find(|(name, _)| name.split(',').any(|one| one == "cpuacct"))
+            .find(|(name, _)| counts(name))
         else {
             bail!("there is no cpuacct hierarchy (cgroup v1) to count CPU time in");
         };
-        let name = format!("hull-bench-{}", std::process::id());
         let meter = Self {
-            hierarchy: hierarchy.1,
-            name,
+            hierarchy,
+            name: format!("{}{who}", prefix()),
         };
         std::fs::create_dir_all(meter.dir())
             .context("cannot make a cgroup to count in (this needs root)")?;
-        Ok(meter)
+        Ok(Box::leak(Box::new(meter)))
     }
 
     /// Returns where peers shall make their cgroups, so that what they run is counted too.
     pub(crate) fn parent(&self) -> String {
         format!("/{}", self.name)
+    }
+
+    /// Starts a command inside.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Result<Child> {
+        let (mut inside, mut outside) = (tasks(&self.dir())?, tasks(&self.hierarchy)?);
+        inside
+            .write_all(b"0")
+            .context("cannot join the cgroup to count in")?;
+        let child = command.spawn();
+        outside
+            .write_all(b"0")
+            .context("cannot leave the cgroup to count in")?;
+        child.with_context(|| format!("cannot start {}", command.get_program().display()))
     }
 
     fn dir(&self) -> PathBuf {
@@ -72,24 +85,52 @@ impl Meter {
         Ok(Duration::from_nanos(text.trim().parse()?))
     }
 
-    fn is_empty(&self) -> bool {
-        let no_tasks =
-            std::fs::read_to_string(self.dir().join("tasks")).is_ok_and(|text| text.is_empty());
-        no_tasks && directories(&self.dir()).is_empty()
-    }
-}
-
-impl Meter {
-    /// Removes it everywhere: peers leave the parents they made in other hierarchies.
-    pub(crate) fn remove(&self) {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        for (_, hierarchy) in hierarchies(&mounts) {
-            std::fs::remove_dir(hierarchy.join(&self.name)).ok();
+    /// Lists the processes in it and in the cgroups below.
+    fn processes(&self) -> BTreeSet<String> {
+        let mut seen = BTreeSet::new();
+        let mut next = vec![self.dir()];
+        while let Some(dir) = next.pop() {
+            let text = std::fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+            seen.extend(text.lines().map(|pid| format!("process {pid}")));
+            next.extend(directories(&dir));
         }
+        seen
     }
 }
 
-/// What one start may leave: names of directories and mounts, before and after.
+fn tasks(dir: &Path) -> Result<File> {
+    let path = dir.join("tasks");
+    OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))
+}
+
+fn prefix() -> String {
+    format!("hull-bench-{}-", std::process::id())
+}
+
+/// Removes this process's meters, and the parents that peers made of the same names in other hierarchies.
+pub(crate) fn remove_all() {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    for (_, hierarchy) in hierarchies(&mounts) {
+        let is_ours = |dir: &PathBuf| {
+            let name = dir.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&prefix())
+        };
+        directories(&hierarchy)
+            .into_iter()
+            .filter(is_ours)
+            .for_each(|dir| remove_tree(&dir));
+    }
+}
+
+fn remove_tree(dir: &Path) {
+    directories(dir).iter().for_each(|dir| remove_tree(dir));
+    std::fs::remove_dir(dir).ok();
+}
+
+/// What one start may leave, beside processes and mounts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Traces {
     /// Directories that must be as they were.
@@ -97,8 +138,8 @@ pub(crate) struct Traces {
 }
 
 impl Traces {
-    fn look(&self) -> BTreeSet<String> {
-        let mut seen = BTreeSet::new();
+    fn look(&self, meter: &Meter) -> BTreeSet<String> {
+        let mut seen = meter.processes();
         for dir in &self.directories {
             seen.extend(
                 directories(dir)
@@ -125,6 +166,7 @@ pub(crate) struct Worker {
 
 #[derive(Debug)]
 struct Job {
+    meter: &'static Meter,
     command: Command,
     traces: Traces,
     answer: Sender<Result<Sample>>,
@@ -139,7 +181,7 @@ pub(crate) enum Mounts {
 }
 
 impl Worker {
-    pub(crate) fn start(meter: &'static Meter, mounts: Mounts) -> Result<Self> {
+    pub(crate) fn start(mounts: Mounts) -> Result<Self> {
         let (jobs, work) = channel::<Job>();
         let (ready, is_ready) = channel();
         std::thread::spawn(move || {
@@ -149,7 +191,7 @@ impl Worker {
             };
             let works = set_up.is_ok();
             if ready.send(set_up).is_ok() && works {
-                serve(meter, &work);
+                serve(&work);
             }
         });
         is_ready.recv().context("the worker thread ended")??;
@@ -157,22 +199,27 @@ impl Worker {
     }
 
     /// Runs a command and measures it. It must succeed.
-    pub(crate) fn measure(&self, command: Command, traces: &Traces) -> Result<Sample> {
+    pub(crate) fn measure(
+        &self,
+        meter: &'static Meter,
+        command: Command,
+        traces: &Traces,
+    ) -> Result<Sample> {
         let (answer, answered) = channel();
-        self.jobs
-            .send(Job {
-                command,
-                traces: traces.clone(),
-                answer,
-            })
-            .context("the worker thread ended")?;
+        let job = Job {
+            meter,
+            command,
+            traces: traces.clone(),
+            answer,
+        };
+        self.jobs.send(job).context("the worker thread ended")?;
         answered.recv().context("the worker thread ended")?
     }
 }
 
-fn serve(meter: &Meter, work: &Receiver<Job>) {
+fn serve(work: &Receiver<Job>) {
     for mut job in work {
-        let sample = measure(meter, &mut job.command, &job.traces);
+        let sample = measure(job.meter, &mut job.command, &job.traces);
         if job.answer.send(sample).is_err() {
             return;
         }
@@ -180,24 +227,11 @@ fn serve(meter: &Meter, work: &Receiver<Job>) {
 }
 
 fn measure(meter: &Meter, command: &mut Command, traces: &Traces) -> Result<Sample> {
-    let open = |dir: &Path| -> Result<File> {
-        Ok(OpenOptions::new().write(true).open(dir.join("tasks"))?)
-    };
-    let (mut inside, mut outside) = (open(&meter.dir())?, open(&meter.hierarchy)?);
-    let before = traces.look();
-    command.stdin(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let before = traces.look(meter);
     let usage = meter.usage()?;
-    inside
-        .write_all(b"0")
-        .context("cannot join the cgroup to count in")?;
     let began = Instant::now();
-    let child = command.spawn();
-    outside
-        .write_all(b"0")
-        .context("cannot leave the cgroup to count in")?;
-    let status = child
-        .with_context(|| format!("cannot start {}", command.get_program().display()))?
-        .wait()?;
+    let status = meter.spawn(command)?.wait()?;
     let wall = began.elapsed();
     let left = wait_until_gone(meter, traces, &before);
     let cpu = meter.usage()?.saturating_sub(usage);
@@ -210,10 +244,7 @@ fn measure(meter: &Meter, command: &mut Command, traces: &Traces) -> Result<Samp
 fn wait_until_gone(meter: &Meter, traces: &Traces, before: &BTreeSet<String>) -> Vec<String> {
     let began = Instant::now();
     loop {
-        let mut left: Vec<String> = traces.look().difference(before).cloned().collect();
-        if !meter.is_empty() {
-            left.push("processes".to_owned());
-        }
+        let left: Vec<String> = traces.look(meter).difference(before).cloned().collect();
         if left.is_empty() || began.elapsed() > PATIENCE {
             return left;
         }

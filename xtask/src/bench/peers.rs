@@ -1,4 +1,4 @@
-//! Other runtimes and engines, given the same container.
+//! Other runtimes, given the same container; [`super::engines`] has the engines.
 //!
 //! Runtimes get the bundle Hull made for its own container, with what the test machine forces on everybody changed: the cgroup
 //! lies where it is counted, and limits that cannot be raised here are not. They get a plain directory as root, no overlay: less
@@ -8,75 +8,43 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
+use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use super::budgets::Budgets;
+use super::engines;
 use super::ground::Ground;
 use super::meter::{Meter, Mounts, hierarchies};
 use crate::run;
 
 /// One that is measured beside Hull.
-#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) name: String,
     pub(crate) mounts: Mounts,
+    pub(crate) meter: &'static Meter,
     /// Where it may leave something.
     pub(crate) directories: Vec<PathBuf>,
-    program: String,
-    bundle: PathBuf,
-    state: PathBuf,
-    parent: String,
-}
-
-impl Peer {
     /// The `number`th start.
-    pub(crate) fn command(&self, number: usize) -> Command {
-        let mut command = Command::new(&self.program);
-        if self.program == "podman" {
-            let parent = format!("--cgroup-parent={}/podman", self.parent);
-            command
-                .args(["--cgroup-manager", "cgroupfs", "--root"])
-                .arg(&self.state);
-            command
-                .args(["run", "--rm", "--network", "none", &parent, "--rootfs"])
-                .arg(self.bundle.join("rootfs"))
-                .arg("true");
-        } else {
-            command
-                .arg("--root")
-                .arg(&self.state)
-                .arg("run")
-                .arg("--bundle")
-                .arg(&self.bundle);
-            command.arg(format!("bench-{number}"));
-        }
-        command
-    }
+    pub(crate) command: Box<dyn Fn(usize) -> Command>,
 }
 
 /// Prepares those that are installed; the others are named with the reason from budgets.toml.
 pub(crate) fn prepare(
     ground: &Ground,
-    meter: &Meter,
     spec: &Value,
     budgets: &Budgets,
 ) -> Result<(Vec<Peer>, Vec<String>)> {
     let (mut peers, mut missing) = (Vec::new(), Vec::new());
     for (name, reason) in &budgets.peers {
-        if !run::is_installed(name) {
-            missing.push(
-                format!(
-                    "{name} is not installed{}",
-                    if reason.is_empty() { "" } else { ": " }
-                ) + reason,
-            );
-        } else if name == "docker" {
-            missing.push(
-                "docker: its daemon was started elsewhere, so its CPU time cannot be counted"
-                    .to_owned(),
-            );
-        } else {
-            peers.push(peer(name, ground, meter, spec)?);
+        let prepared = match name.as_str() {
+            _ if !run::is_installed(name) => Err(anyhow::anyhow!("not installed; {reason}")),
+            "podman" => engines::podman(ground),
+            "docker" => engines::docker(ground),
+            _ => runtime(name, ground, spec),
+        };
+        match prepared {
+            Ok(peer) => peers.push(peer),
+            Err(error) => missing.push(format!("{name}: {error:#}")),
         }
     }
     Ok((peers, missing))
@@ -91,25 +59,23 @@ pub(crate) fn missing_without_reason(budgets: &Budgets) -> Vec<String> {
         .collect()
 }
 
-fn peer(name: &str, ground: &Ground, meter: &Meter, spec: &Value) -> Result<Peer> {
+fn runtime(name: &str, ground: &Ground, spec: &Value) -> Result<Peer> {
+    let meter = Meter::lasting(name)?;
     let dir = ground.directory(&format!("peers/{name}"))?;
-    let rootfs = dir.join("rootfs");
     run::checked(
         Command::new("cp")
             .args(["-a", "--no-target-directory"])
             .arg(ground.layer()?)
-            .arg(&rootfs),
+            .arg(dir.join("rootfs")),
     )?;
-    let cgroup = format!("{}/{name}", meter.parent());
-    std::fs::write(
-        dir.join("config.json"),
-        serde_json::to_vec(&bundle(spec, &cgroup, open_files()?))?,
-    )?;
+    let spec = bundle(
+        spec,
+        &format!("{}/{name}", meter.parent()),
+        hard_limit(Resource::Nofile),
+    );
+    std::fs::write(dir.join("config.json"), serde_json::to_vec(&spec)?)?;
     let state = ground.directory(&format!("peers/{name}-state"))?;
-    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
-    let groups = hierarchies(&mountinfo)
-        .into_iter()
-        .map(|(_, place)| place.join(meter.parent().trim_start_matches('/')));
+    let (program, root) = (name.to_owned(), state.clone());
     Ok(Peer {
         name: name.to_owned(),
         // The hybrid host is what Debian's crun refuses; others take it as it is.
@@ -118,12 +84,30 @@ fn peer(name: &str, ground: &Ground, meter: &Meter, spec: &Value) -> Result<Peer
         } else {
             Mounts::Ours
         },
-        directories: groups.chain([state.clone()]).collect(),
-        program: name.to_owned(),
-        bundle: dir,
-        state,
-        parent: meter.parent(),
+        directories: below_parent(meter)?.into_iter().chain([state]).collect(),
+        meter,
+        command: Box::new(move |number| {
+            let mut command = Command::new(&program);
+            command
+                .arg("--root")
+                .arg(&root)
+                .arg("run")
+                .arg("--bundle")
+                .arg(&dir)
+                .arg(format!("bench-{number}"));
+            command
+        }),
     })
+}
+
+/// Returns where, in every hierarchy, peers make their cgroups.
+pub(crate) fn below_parent(meter: &Meter) -> Result<Vec<PathBuf>> {
+    let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let parent = meter.parent();
+    Ok(hierarchies(&mountinfo)
+        .into_iter()
+        .map(|(_, place)| place.join(parent.trim_start_matches('/')))
+        .collect())
 }
 
 /// Changes Hull's bundle into one that every runtime can start on this machine.
@@ -145,10 +129,9 @@ fn bundle(spec: &Value, cgroup: &str, most_files: u64) -> Value {
     spec
 }
 
-/// The hard limit on open files: raising it needs a capability that test machines lack.
-fn open_files() -> Result<u64> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    Ok(limit.maximum.unwrap_or(1 << 20))
+/// What a limit cannot be raised beyond: that needs a capability that test machines lack.
+pub(crate) fn hard_limit(resource: Resource) -> u64 {
+    getrlimit(resource).maximum.unwrap_or(1 << 20)
 }
 
 /// Describes the versions, for the table.

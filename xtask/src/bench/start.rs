@@ -24,27 +24,22 @@ const GAP: Duration = Duration::from_millis(300);
 /// Starts that are not counted: caches fill, directories are made.
 const WARM_UP: usize = 3;
 
-/// One that is measured.
+/// One that is measured, with what was.
 struct Contestant {
-    name: String,
-    mounts: Mounts,
-    command: Box<dyn Fn(usize) -> Command>,
+    peer: Peer,
     traces: Traces,
     busy: Vec<Sample>,
     idle: Vec<Sample>,
 }
 
 impl Contestant {
-    fn new(
-        name: &str,
-        command: impl Fn(usize) -> Command + 'static,
-        directories: Vec<PathBuf>,
-    ) -> Self {
+    fn new(peer: Peer) -> Self {
+        let traces = Traces {
+            directories: peer.directories.clone(),
+        };
         Self {
-            name: name.to_owned(),
-            mounts: Mounts::Ours,
-            command: Box::new(command),
-            traces: Traces { directories },
+            peer,
+            traces,
             busy: Vec::new(),
             idle: Vec::new(),
         }
@@ -60,18 +55,17 @@ struct Figures {
     idle: (Duration, Duration),
 }
 
-pub(crate) fn measure(
-    ground: &Ground,
-    meter: &'static Meter,
-    budgets: &Budgets,
-) -> Result<Outcome> {
+pub(crate) fn measure(ground: &Ground, budgets: &Budgets) -> Result<Outcome> {
     let probe = Probe::take(ground).context("cannot look at a running container")?;
     let mountinfo = std::fs::read_to_string("/proc/self/mountinfo")?;
     let groups = groups_of(&probe.cgroup, &mountinfo);
-    let floor = Floor::prepare(ground, &groups)?;
-    let (peers, missing) = peers::prepare(ground, meter, &probe.spec, budgets)?;
-    let mut contestants = contestants(ground, floor, &groups, peers);
-    race(meter, &mut contestants)?;
+    let (peers, missing) = peers::prepare(ground, &probe.spec, budgets)?;
+    let mut contestants = vec![
+        Contestant::new(floor(ground, &groups)?),
+        Contestant::new(hull(ground, &groups)?),
+    ];
+    contestants.extend(peers.into_iter().map(Contestant::new));
+    race(&mut contestants)?;
     let figures: Vec<Figures> = contestants.iter().map(figures).collect();
     let mut table = table(&figures);
     let names: Vec<&str> = groups
@@ -85,17 +79,19 @@ pub(crate) fn measure(
     for peer in &missing {
         table.note(format!("not measured: {peer}"));
     }
-    for contestant in &contestants {
-        let left: Vec<&String> = contestant
-            .busy
+    for Contestant {
+        peer, busy, idle, ..
+    } in &contestants
+    {
+        let left: Vec<&String> = busy
             .iter()
-            .chain(&contestant.idle)
+            .chain(idle)
             .flat_map(|sample| &sample.left)
             .collect();
         if let Some(first) = left.first() {
             table.note(format!(
                 "{} left something behind for 10 s, {} times: {first}",
-                contestant.name,
+                peer.name,
                 left.len()
             ));
         }
@@ -106,20 +102,30 @@ pub(crate) fn measure(
     })
 }
 
-fn contestants(
-    ground: &Ground,
-    floor: Floor,
-    groups: &[(String, PathBuf)],
-    peers: Vec<Peer>,
-) -> Vec<Contestant> {
-    let traces = floor.traces();
-    let mut all = vec![Contestant::new("floor", move |_| floor.command(), traces)];
+fn floor(ground: &Ground, groups: &[(String, PathBuf)]) -> Result<Peer> {
+    let floor = Floor::prepare(ground, groups)?;
+    Ok(Peer {
+        name: "floor".to_owned(),
+        mounts: Mounts::Ours,
+        meter: Meter::lasting("floor")?,
+        directories: floor.traces(),
+        command: Box::new(move |_| floor.command()),
+    })
+}
+
+fn hull(ground: &Ground, groups: &[(String, PathBuf)]) -> Result<Peer> {
     let (program, root) = (ground.program().to_owned(), ground.root());
-    let own = ["pods", "prepare", "garbage"].map(|name| root.join(name));
-    let groups = groups.iter().map(|(_, place)| place.join("hull"));
-    all.push(Contestant::new(
-        "hull run",
-        move |_| {
+    let own = ["pods", "prepare", "garbage"]
+        .map(|name| root.join(name))
+        .into_iter();
+    Ok(Peer {
+        name: "hull run".to_owned(),
+        mounts: Mounts::Ours,
+        meter: Meter::lasting("hull")?,
+        directories: own
+            .chain(groups.iter().map(|(_, place)| place.join("hull")))
+            .collect(),
+        command: Box::new(move |_| {
             let mut command = Command::new(&program);
             command.env("HULL_ROOT", &root).args([
                 "run",
@@ -130,38 +136,26 @@ fn contestants(
                 "true",
             ]);
             command
-        },
-        own.into_iter().chain(groups).collect(),
-    ));
-    for peer in peers {
-        let (name, mounts) = (peer.name.clone(), peer.mounts);
-        let directories = peer.directories.clone();
-        let contestant = Contestant::new(&name, move |number| peer.command(number), directories);
-        all.push(Contestant {
-            mounts,
-            ..contestant
-        });
-    }
-    all
+        }),
+    })
 }
 
-fn race(meter: &'static Meter, contestants: &mut [Contestant]) -> Result<()> {
+fn race(contestants: &mut [Contestant]) -> Result<()> {
     let (ours, without) = (
-        Worker::start(meter, Mounts::Ours)?,
-        Worker::start(meter, Mounts::WithoutUnified)?,
+        Worker::start(Mounts::Ours)?,
+        Worker::start(Mounts::WithoutUnified)?,
     );
     let mut random = Random::new(3);
     let mut number = 0;
-    let mut start = |contestant: &Contestant| -> Result<Sample> {
+    let mut start = |Contestant { peer, traces, .. }: &Contestant| -> Result<Sample> {
         number += 1;
-        let worker = if contestant.mounts == Mounts::Ours {
+        let worker = if peer.mounts == Mounts::Ours {
             &ours
         } else {
             &without
         };
-        worker
-            .measure((contestant.command)(number), &contestant.traces)
-            .with_context(|| format!("cannot measure {}", contestant.name))
+        let sample = worker.measure(peer.meter, (peer.command)(number), traces);
+        sample.with_context(|| format!("cannot measure {}", peer.name))
     };
     for contestant in contestants.iter() {
         for _ in 0..WARM_UP {
@@ -197,7 +191,7 @@ fn figures(contestant: &Contestant) -> Figures {
         )
     };
     Figures {
-        name: contestant.name.clone(),
+        name: contestant.peer.name.clone(),
         busy: of(&contestant.busy),
         idle: of(&contestant.idle),
     }
