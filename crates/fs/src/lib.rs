@@ -10,6 +10,7 @@
 //! | what was begun, taken back unless it is kept | [`Undo`] |
 //! | how much a tree takes | [`disk_usage`] |
 //! | a name nobody can guess | [`temp_name`] |
+//! | a file made as somebody else, where only they may | [`as_owner`] |
 //!
 //! Directories are descriptors; paths appear in errors. Nothing here prints, starts a thread or keeps global state.
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@
 mod error;
 mod lock;
 mod names;
+mod owner;
 mod read;
 mod remove;
 mod replace;
@@ -29,6 +31,7 @@ pub mod tar;
 pub use error::FsError;
 pub use lock::{Inherit, Lock};
 pub use names::{random_hex, temp_name};
+pub use owner::as_owner;
 pub use read::{list, read_at};
 pub use remove::remove_tree;
 pub use replace::{Durability, replace, replace_at};

@@ -9,6 +9,8 @@
 //! hexadecimal digits for a name and knows its pod: it goes with it.
 #![forbid(unsafe_code)]
 
+mod mount;
+
 use std::path::{Path, PathBuf};
 
 use hull_fs::{Durability, FsError};
@@ -18,6 +20,8 @@ use rustix::{
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
+
+pub use mount::clone_of;
 
 /// All volumes of one installation.
 #[derive(Clone, Debug)]
