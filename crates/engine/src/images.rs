@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use filter::ImageFilter;
 
-use crate::{Engine, EngineError, span};
+use crate::{Engine, EngineError, Force, span};
 
 /// One line of `hull images`: an image under one of its names, in docker's field names.
 #[derive(Clone, Debug, Serialize)]
@@ -133,12 +133,12 @@ impl Engine {
     }
 
     /// Takes away a name, and with its last name the image, unless a container needs it.
-    pub fn remove_image(
-        &self,
-        asked: &str,
-        force: hull_image::Force,
-    ) -> Result<Removed, EngineError> {
+    pub fn remove_image(&self, asked: &str, force: Force) -> Result<Removed, EngineError> {
         let in_use = self.images_in_use()?;
+        let force = match force {
+            Force::No => hull_image::Force::No,
+            Force::Yes => hull_image::Force::Yes,
+        };
         Ok(self.images()?.remove(asked, &in_use, force)?)
     }
 

@@ -43,6 +43,8 @@ use hull_state::Store;
 pub use config::{AnonymousVolume, Config, ImageSource, ImageUse, PATH};
 pub use error::{EngineError, ReportedFailure};
 pub use exec::ExecRequest;
+pub use hull_image::{Format as ImageFormat, Image, ImageError, Import, Input, Inspect, Removed};
+pub use hull_spec::image::Descriptor;
 pub use images::{ImageFilter, ImageRow, ImageRows};
 pub use inspect::{ports, span};
 pub use logs::LogQuery;
@@ -62,8 +64,8 @@ pub struct Engine {
     store: Store,
     /// Opened when first needed: most verbs do not look at images.
     images: OnceCell<Images>,
-    /// Who is told how fetches go on.
-    told: pull::Told,
+    /// How images are fetched.
+    fetching: pull::Fetching,
     caller: Caller,
     /// Whether this command made the store: then it takes it away again if it leaves it empty.
     fresh: bool,
@@ -96,7 +98,7 @@ impl Engine {
             places,
             store,
             images: OnceCell::new(),
-            told: pull::Told::default(),
+            fetching: pull::Fetching::default(),
             caller,
             fresh,
         })
@@ -146,12 +148,25 @@ impl Engine {
         if !self.fresh {
             return;
         }
+        if let (true, Ok(hierarchies), Ok(parent)) = (
+            self.caller.is_root(),
+            self.hierarchies(),
+            self.cgroup_parent(),
+        ) && let Ok(parent) = parent.to_string_lossy().parse()
+        {
+            // Whatever is still below it has an owner.
+            hierarchies.remove_if_empty(&parent).ok();
+        }
         let root: &Path = &self.places.root;
         for directory in ["pods", "names", "garbage", "ids"] {
             if std::fs::remove_dir(root.join(directory)).is_err() && root.join(directory).exists() {
                 return;
             }
         }
+        let run: &Path = &self.places.run;
+        std::fs::remove_file(run.join("hierarchies")).ok();
+        std::fs::remove_dir(run.join("pods")).ok();
+        std::fs::remove_dir(run).ok();
         std::fs::remove_file(root.join("VERSION")).ok();
         std::fs::remove_dir(root).ok();
     }

@@ -47,18 +47,28 @@ pub struct Silent;
 
 impl Progress for Silent {}
 
-/// Who is told how fetches go on.
-pub(crate) struct Told(RefCell<Box<dyn Progress>>);
+/// How a caller wants images fetched.
+pub(crate) struct Fetching {
+    /// Who is told how it goes on.
+    told: RefCell<Box<dyn Progress>>,
+    /// Registries to be spoken to without encryption, besides those of the settings.
+    plain: RefCell<Vec<String>>,
+}
 
-impl Default for Told {
+impl Default for Fetching {
     fn default() -> Self {
-        Self(RefCell::new(Box::new(Silent)))
+        Self {
+            told: RefCell::new(Box::new(Silent)),
+            plain: RefCell::default(),
+        }
     }
 }
 
-impl fmt::Debug for Told {
+impl fmt::Debug for Fetching {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Told")
+        f.debug_struct("Fetching")
+            .field("plain", &self.plain)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,7 +84,13 @@ pub struct Pulled {
 impl Engine {
     /// Has every fetch from now on reported.
     pub fn report_to(&self, progress: Box<dyn Progress>) {
-        *self.told.0.borrow_mut() = progress;
+        *self.fetching.told.borrow_mut() = progress;
+    }
+
+    /// Lets these registries (`host` or `host:port`) be spoken to without encryption from now on.
+    pub fn allow_plain_http(&self, registries: &[String]) {
+        let mut plain = self.fetching.plain.borrow_mut();
+        plain.extend_from_slice(registries);
     }
 
     /// Fetches an image, verified and unpacked as it arrives. Without a platform it is this machine's.
@@ -116,7 +132,7 @@ impl Engine {
                 changed: false,
             });
         }
-        let mut told = self.told.0.borrow_mut();
+        let mut told = self.fetching.told.borrow_mut();
         told.begun(&name);
         let fetched = client.manifest(&name).map_err(failed);
         let image = fetched.and_then(|manifest| {
@@ -153,8 +169,10 @@ impl Engine {
     fn registry_client(&self) -> Result<Client, EngineError> {
         let settings = Settings::read(&self.places().root)?;
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let mut insecure = settings.insecure_registries;
+        insecure.extend_from_slice(&self.fetching.plain.borrow());
         Ok(Client::new(hull_registry::Options {
-            insecure: settings.insecure_registries,
+            insecure,
             credentials: Credentials::from_environment(variable),
             certificates: settings.certificates,
             ..hull_registry::Options::default()
