@@ -47,7 +47,6 @@ fn foreground(engine: Engine, created: Created) -> Result<ExitCode, Failure> {
     let (name, config) = (&created.name, &created.config);
     let order = engine.order(created.held, created.id, name, config, How::Foreground)?;
     let code = hull_monitor::supervise(&order.handover, order.descriptors);
-    let code = code.map_err(EngineError::from)?;
     engine.leave();
-    Ok(ExitCode::from(code))
+    Ok(ExitCode::from(code.map_err(EngineError::from)?))
 }
