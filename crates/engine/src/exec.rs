@@ -35,9 +35,8 @@ impl Engine {
         request: &ExecRequest,
         stdio: Stdio,
     ) -> Result<Running, EngineError> {
-        let run = match &listed.status {
-            Status::Running { run } => run,
-            _ => return Err(not_running(listed)),
+        let Status::Running { run } = &listed.status else {
+            return Err(not_running(listed));
         };
         let gone = |source| EngineError::System {
             what: "reach the container's first process",

@@ -128,7 +128,7 @@ mod tests {
         let first = take(&root, &pods[0]).unwrap();
         let second = take(&root, &pods[1]).unwrap();
         assert_ne!(first, second);
-        assert!((second - FIRST) % ID_RANGE == 0 && second >= FIRST);
+        assert!(second >= FIRST && (second - FIRST).is_multiple_of(ID_RANGE));
         assert_eq!(collect(&root, |_| true).unwrap(), 0);
         assert_eq!(collect(&root, |_| false).unwrap(), 2);
         assert_eq!(take(&root, &pods[0]).unwrap(), first);

@@ -342,9 +342,8 @@ fn port_bindings(ports: &[PortMap]) -> Value {
         let key = format!("{}/{}", port.container_port, port.protocol);
         let binding =
             json!({ "HostIp": port.address().to_string(), "HostPort": port.host_port.to_string() });
-        match bindings.entry(key).or_insert_with(|| json!([])) {
-            Value::Array(list) => list.push(binding),
-            _ => {}
+        if let Value::Array(list) = bindings.entry(key).or_insert_with(|| json!([])) {
+            list.push(binding);
         }
     }
     Value::Object(bindings)

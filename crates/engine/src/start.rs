@@ -266,7 +266,7 @@ impl Engine {
         let request = &config.request;
         let implied = request.security.privileged || request.namespaces.pid == Namespace::Host;
         match &request.namespaces.user {
-            Some(user) => user.clone(),
+            Some(user) => *user,
             // What `@host` shows belongs to nobody: to be root over it as root would be no sandbox.
             None if implied => UserNamespace::Host,
             None => UserNamespace::Private,

@@ -54,7 +54,7 @@ impl Stream {
 }
 
 /// The longest part of a line, in bytes (CRI's limit, and docker's).
-pub const PART: usize = 16 << 10;
+const PART: usize = 16 << 10;
 
 /// Writes a container's log.
 #[derive(Debug)]

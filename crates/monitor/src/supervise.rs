@@ -158,8 +158,14 @@ impl<'a> Supervised<'a> {
             Run {
                 started: Timestamp::now(),
                 pid,
-                cgroup: order.cgroup.as_ref().map(ToString::to_string).unwrap_or_default(),
-                network: connection.as_ref().and_then(|connection| serde_json::to_value(&connection.attachment).ok()),
+                cgroup: order
+                    .cgroup
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                network: connection
+                    .as_ref()
+                    .and_then(|connection| serde_json::to_value(&connection.attachment).ok()),
             },
         )?;
         let mut streams = ends.streams(LogWriter::new(files.container, order.log), terminal);
@@ -382,7 +388,10 @@ fn filter(order: &Handover) -> Result<hull_runtime::Filter, MonitorError> {
                 .as_ref()
                 .and_then(|linux| linux.seccomp.as_ref())
             {
-                Some(profile) => hull_runtime::Filter::Compiled(seccomp::compile(profile, seccomp::Abi::native())?),
+                Some(profile) => hull_runtime::Filter::Compiled(seccomp::compile(
+                    profile,
+                    seccomp::Abi::native(),
+                )?),
                 None => hull_runtime::Filter::None,
             }
         }
@@ -445,7 +454,9 @@ struct Connection {
 
 impl Connection {
     fn make(order: &Handover, created: &Created) -> Result<Option<Self>, MonitorError> {
-        let Some(wanted) = &order.network else { return Ok(None) };
+        let Some(wanted) = &order.network else {
+            return Ok(None);
+        };
         let networks = Networks::open(&order.root, hull_net::Pool::default())?;
         let network = match &wanted.name {
             Some(name) => networks.find(name)?,
@@ -454,7 +465,13 @@ impl Connection {
         let namespace = created.namespace(hull_spec::runtime::NamespaceKind::Network)?;
         let (attachment, reservations) =
             networks.attach(namespace.as_fd(), &network, &order.pod, &wanted.ports)?;
-        let connection = Self { networks, pod: order.pod, attachment, reservations, ended: false };
+        let connection = Self {
+            networks,
+            pod: order.pod,
+            attachment,
+            reservations,
+            ended: false,
+        };
         connection.tell_address(created, &wanted.own_names)?;
         Ok(Some(connection))
     }
@@ -462,11 +479,16 @@ impl Connection {
     /// Adds the address to the container's `/etc/hosts`, which is Hull's own file; nothing of the container runs yet.
     fn tell_address(&self, created: &Created, names: &[String]) -> Result<(), MonitorError> {
         let path = PathBuf::from(format!("/proc/{}/root", created.pid().as_raw_nonzero()));
-        let failed = |source| MonitorError::File { what: "write", path: "/etc/hosts".into(), source };
+        let failed = |source| MonitorError::File {
+            what: "write",
+            path: "/etc/hosts".into(),
+            source,
+        };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(&path, flags, Mode::empty()).map_err(failed)?;
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
-        let Ok(file) = hull_fs::Root::new(root).open(Path::new("/etc/hosts"), flags, Mode::empty()) else {
+        let Ok(file) = hull_fs::Root::new(root).open(Path::new("/etc/hosts"), flags, Mode::empty())
+        else {
             return Ok(());
         };
         let line = format!("{}\t{}\n", self.attachment.address, names.join(" "));
@@ -476,7 +498,9 @@ impl Connection {
 
     fn end(mut self) -> Result<(), MonitorError> {
         self.ended = true;
-        Ok(self.networks.detach(&self.pod, &self.attachment, &self.reservations)?)
+        Ok(self
+            .networks
+            .detach(&self.pod, &self.attachment, &self.reservations)?)
     }
 }
 
@@ -484,7 +508,9 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if !self.ended {
             // What stays is found by `gc`: its pod is dead.
-            self.networks.detach(&self.pod, &self.attachment, &self.reservations).ok();
+            self.networks
+                .detach(&self.pod, &self.attachment, &self.reservations)
+                .ok();
         }
     }
 }

@@ -80,8 +80,9 @@ const VESSELS: [&str; 64] = [
 
 /// Returns a name made from random bits; 4,096 plain names, and ever more digits once those are taken.
 pub fn random_name(bits: u64, attempt: u32) -> ContainerName {
-    let pick =
-        |words: &[&'static str; 64], shift: u32| words[usize::from((bits >> shift) as u8 & 63)];
+    let pick = |words: &[&'static str; 64], shift: u32| {
+        words[usize::try_from(bits >> shift & 63).unwrap_or_default()]
+    };
     let mut name = format!("{}_{}", pick(&ADJECTIVES, 0), pick(&VESSELS, 6));
     if attempt > 2 {
         name.push_str(&format!("{}", (bits >> 12) % 10u64.pow(attempt.min(12))));

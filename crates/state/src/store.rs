@@ -353,14 +353,11 @@ impl Store {
     pub fn sweep(&self) -> Result<Vec<String>, StateError> {
         let mut swept = Vec::new();
         for id in self.ids()? {
-            match Pod::read(self, id) {
-                Ok(None) => {
-                    if let Some(held) = self.hold_unmade(id)? {
-                        self.discard(held)?;
-                        swept.push(format!("unfinished pod {id}"));
-                    }
-                }
-                Ok(Some(_)) | Err(_) => {}
+            if let Ok(None) = Pod::read(self, id)
+                && let Some(held) = self.hold_unmade(id)?
+            {
+                self.discard(held)?;
+                swept.push(format!("unfinished pod {id}"));
             }
         }
         let mut names = Vec::new();
