@@ -152,6 +152,7 @@ fn measure(hull: &Path, parts: &[Part], mut done: impl FnMut(&Outcome)) -> Resul
         anyhow::Ok(())
     });
     meter::remove_all();
+    ground.leave();
     result.map(|()| outcomes)
 }
 

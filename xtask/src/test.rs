@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -16,6 +16,9 @@ const CI: Duration = Duration::from_secs(23 * 60);
 const ALL: Duration = Duration::from_secs(6 * 60 * 60);
 /// No single test program may take longer.
 const ONE_BINARY: Duration = Duration::from_secs(5 * 60);
+
+/// What takes longer is named, so that somebody may look at it.
+const SLOW: Duration = Duration::from_secs(15);
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +117,15 @@ fn unit_tests(report: &mut Report) {
     report.stage("unit tests", 4, || {
         let mut tally = Tally::default();
         for binary in &built {
+            let began = Instant::now();
             tally.add(binary.run(&Manner::plain(ONE_BINARY))?);
+            if began.elapsed() > SLOW {
+                println!(
+                    "        {} took {} s",
+                    binary.name(),
+                    began.elapsed().as_secs()
+                );
+            }
         }
         Ok(tally)
     });

@@ -26,13 +26,13 @@ pub(crate) struct Floor {
 
 impl Floor {
     /// Builds it, and finds out what Hull uses.
-    pub(crate) fn prepare(ground: &Ground, groups: &[(String, PathBuf)]) -> Result<Self> {
+    pub(crate) fn prepare(ground: &Ground, groups: &[Group]) -> Result<Self> {
         let scratch = ground.directory("floor")?;
         let filter = scratch.with_file_name("filter");
         std::fs::write(&filter, default_filter()?)?;
         let groups: Vec<_> = groups
             .iter()
-            .map(|(name, place)| (name.clone(), place.join("hull-floor").join("one")))
+            .map(|group| (group.name.clone(), group.hierarchy.join("hull-floor/one")))
             .collect();
         for (_, group) in &groups {
             std::fs::create_dir_all(group.parent().context("a group has a parent")?)?;
@@ -128,18 +128,36 @@ fn instructions(text: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Finds the hierarchies a container has a group of its own in: the places in `/proc/PID/cgroup` below `/hull/`.
-pub(crate) fn groups_of(proc_cgroup: &str, mountinfo: &str) -> Vec<(String, PathBuf)> {
+/// A hierarchy that containers have a group of their own in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Its controllers; empty for the unified one.
+    pub(crate) name: String,
+    pub(crate) hierarchy: PathBuf,
+    /// The directory that Hull makes containers' groups in.
+    pub(crate) parent: PathBuf,
+}
+
+/// Finds those in `/proc/PID/cgroup` of a container: the places below a group of Hull's.
+pub(crate) fn groups_of(proc_cgroup: &str, mountinfo: &str) -> Vec<Group> {
     let mounted = hierarchies(mountinfo);
-    proc_cgroup
-        .lines()
-        .filter_map(|line| {
-            let mut parts = line.splitn(3, ':').skip(1);
-            let (name, path) = (parts.next()?, Path::new(parts.next()?));
-            path.starts_with("/hull").then_some(name)
+    let group = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (name, path) = (
+            parts.next()?,
+            Path::new(parts.next()?).strip_prefix("/").ok()?,
+        );
+        let parent = path
+            .parent()
+            .filter(|parent| parent.to_string_lossy().starts_with("hull"))?;
+        let (_, hierarchy) = mounted.iter().find(|(mounted, _)| mounted == name)?;
+        Some(Group {
+            name: name.to_owned(),
+            hierarchy: hierarchy.clone(),
+            parent: hierarchy.join(parent),
         })
-        .filter_map(|name| mounted.iter().find(|(mounted, _)| mounted == name).cloned())
-        .collect()
+    };
+    proc_cgroup.lines().filter_map(group).collect()
 }
 
 #[cfg(test)]
@@ -162,12 +180,21 @@ mod tests {
         let mounts = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
             32 31 0:30 / /sys/fs/cgroup/cpuacct rw - cgroup cgroup rw,cpuacct\n\
             41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        let own = "4:memory:/hull/x\n2:cpuacct:/hull-bench-1\n0::/hull/x\n";
+        let own = "4:memory:/hull-1-2/x\n2:cpuacct:/hull-bench-1\n0::/hull/x\n";
+        let group = |name: &str, hierarchy: &str, parent: &str| Group {
+            name: name.to_owned(),
+            hierarchy: hierarchy.into(),
+            parent: parent.into(),
+        };
         assert_eq!(
             groups_of(own, mounts),
             [
-                ("memory".to_owned(), "/sys/fs/cgroup/memory".into()),
-                (String::new(), "/sys/fs/cgroup/unified".into()),
+                group(
+                    "memory",
+                    "/sys/fs/cgroup/memory",
+                    "/sys/fs/cgroup/memory/hull-1-2"
+                ),
+                group("", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/unified/hull"),
             ]
         );
     }

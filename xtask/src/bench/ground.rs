@@ -88,4 +88,19 @@ impl Ground {
             .find(|dir| dir.is_dir());
         found.with_context(|| format!("{} holds no unpacked layer", layers.display()))
     }
+
+    /// Removes the groups that Hull keeps for containers of a root in another place than usual.
+    pub(crate) fn leave(&self) {
+        use std::os::unix::fs::MetadataExt as _;
+        let (Ok(root), Ok(mounts)) = (
+            std::fs::metadata(self.root()),
+            std::fs::read_to_string("/proc/self/mountinfo"),
+        ) else {
+            return;
+        };
+        let name = format!("hull-{:x}-{:x}", root.dev(), root.ino());
+        for (_, hierarchy) in super::meter::hierarchies(&mounts) {
+            std::fs::remove_dir(hierarchy.join(&name)).ok();
+        }
+    }
 }

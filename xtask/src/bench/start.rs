@@ -3,7 +3,6 @@
 //! Rounds are interleaved and their order is shuffled; once back to back, once with an idle gap before every start, in which
 //! the kernel's grace periods get long: a tight loop hides what a `cgroup.procs` write then waits for.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::Outcome;
 use super::budgets::{Budgets, Verdict};
-use super::floor::{Floor, groups_of};
+use super::floor::{Floor, Group, groups_of};
 use super::ground::{Ground, IMAGE};
 use super::meter::{Meter, Mounts, Sample, Traces, Worker};
 use super::numbers::{Random, median, milliseconds};
@@ -70,7 +69,13 @@ pub(crate) fn measure(ground: &Ground, budgets: &Budgets) -> Result<Outcome> {
     let mut table = table(&figures);
     let names: Vec<&str> = groups
         .iter()
-        .map(|(name, _)| if name.is_empty() { "unified" } else { name })
+        .map(|group| {
+            if group.name.is_empty() {
+                "unified"
+            } else {
+                &group.name
+            }
+        })
         .collect();
     table.note(format!(
         "cgroup directories of Hull and of the floor: {}",
@@ -102,7 +107,7 @@ pub(crate) fn measure(ground: &Ground, budgets: &Budgets) -> Result<Outcome> {
     })
 }
 
-fn floor(ground: &Ground, groups: &[(String, PathBuf)]) -> Result<Peer> {
+fn floor(ground: &Ground, groups: &[Group]) -> Result<Peer> {
     let floor = Floor::prepare(ground, groups)?;
     Ok(Peer {
         name: "floor".to_owned(),
@@ -113,7 +118,7 @@ fn floor(ground: &Ground, groups: &[(String, PathBuf)]) -> Result<Peer> {
     })
 }
 
-fn hull(ground: &Ground, groups: &[(String, PathBuf)]) -> Result<Peer> {
+fn hull(ground: &Ground, groups: &[Group]) -> Result<Peer> {
     let (program, root) = (ground.program().to_owned(), ground.root());
     let own = ["pods", "prepare", "garbage"]
         .map(|name| root.join(name))
@@ -123,7 +128,7 @@ fn hull(ground: &Ground, groups: &[(String, PathBuf)]) -> Result<Peer> {
         mounts: Mounts::Ours,
         meter: Meter::lasting("hull")?,
         directories: own
-            .chain(groups.iter().map(|(_, place)| place.join("hull")))
+            .chain(groups.iter().map(|group| group.parent.clone()))
             .collect(),
         command: Box::new(move |_| {
             let mut command = Command::new(&program);
