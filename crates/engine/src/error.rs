@@ -54,6 +54,8 @@ pub enum EngineError {
     NoSource(PathBuf),
     #[error("volume `{0}` does not exist")]
     NoVolume(String),
+    #[error("container `{container}` does not publish port {port}")]
+    NotPublished { container: String, port: String },
     #[error("{} is no device", .0.display())]
     NotADevice(PathBuf),
     #[error("the seccomp profile {} cannot be used", path.display())]
@@ -87,6 +89,12 @@ pub enum EngineError {
     },
     #[error(transparent)]
     Registry(#[from] hull_registry::RegistryError),
+    #[error(transparent)]
+    Copy(#[from] crate::CopyError),
+    #[error("the image of container `{container}`, `{image}`, is not here any more")]
+    BaseMissing { container: String, image: String },
+    #[error("container `{0}` was made with --read-only")]
+    ReadOnly(String),
     #[error("image `{image}` is for {has}, not for {asked}")]
     WrongPlatform {
         image: String,
@@ -133,6 +141,9 @@ impl EngineError {
             Self::Monitor(error) => error.kind(),
             Self::Pull { source, .. } => source.kind(),
             Self::Registry(error) => error.kind(),
+            Self::Copy(error) => error.kind(),
+            Self::ReadOnly(_) => ErrorKind::Denied,
+            Self::BaseMissing { .. } => ErrorKind::NotFound,
             Self::WrongPlatform { .. } => ErrorKind::NotFound,
             Self::Request(_)
             | Self::Port(_)
@@ -146,9 +157,10 @@ impl EngineError {
                 _ => ErrorKind::Unavailable,
             },
             Self::Config { .. } => ErrorKind::Bug,
-            Self::NoSource(_) | Self::NoVolume(_) | Self::ImageMissing { .. } => {
-                ErrorKind::NotFound
-            }
+            Self::NoSource(_)
+            | Self::NoVolume(_)
+            | Self::NotPublished { .. }
+            | Self::ImageMissing { .. } => ErrorKind::NotFound,
             Self::CidFile {
                 source: Errno::EXIST,
                 ..
@@ -181,6 +193,8 @@ impl EngineError {
             }
             Self::Pull { source, .. } => return source.hint(),
             Self::Registry(error) => return error.hint(),
+            Self::Request(error) => return error.hint(),
+            Self::Copy(error) => return error.hint(),
             Self::Snapshot(error) => return error.hint(),
             Self::Trust(error) => return error.hint(),
             Self::Network(error) => return error.hint(),
@@ -191,6 +205,9 @@ impl EngineError {
             Self::NoCommand { .. } => "give a command after the image's name".to_owned(),
             Self::NoSource(_) => {
                 "make it first, or use `-v`, which makes missing directories".to_owned()
+            }
+            Self::BaseMissing { .. } => {
+                "`hull export` and `hull import` make an image of one layer out of it".to_owned()
             }
             Self::NotADevice(_) => {
                 "`--device` takes a character or block device such as /dev/fuse".to_owned()

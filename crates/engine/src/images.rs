@@ -12,6 +12,7 @@ use hull_types::{Digest, Platform, Reference, ShortNames, Timestamp};
 use serde::Serialize;
 
 pub use filter::ImageFilter;
+pub(crate) use filter::until;
 
 use crate::{Engine, EngineError, Force, span};
 

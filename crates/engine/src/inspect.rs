@@ -402,20 +402,25 @@ fn status_words(status: &Status, now: Timestamp) -> String {
     }
 }
 
-/// Says a span of time as docker does: `2 minutes`.
+/// Says a span of time as docker does: `About a minute`, `3 hours`.
 pub fn span(span: std::time::Duration) -> String {
     let seconds = span.as_secs();
-    let (count, unit) = match seconds {
-        0 => return "Less than a second".to_owned(),
-        1..60 => (seconds, "second"),
-        60..3600 => (seconds / 60, "minute"),
-        3600..172_800 => (seconds / 3600, "hour"),
-        172_800..1_209_600 => (seconds / 86_400, "day"),
-        1_209_600..5_184_000 => (seconds / 604_800, "week"),
-        5_184_000..63_072_000 => (seconds / 2_592_000, "month"),
-        _ => (seconds / 31_536_000, "year"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+    let minutes = seconds / 60;
+    // Docker rounds hours, and only hours, to the nearest.
+    let hours = (seconds + 1800) / 3600;
+    match (seconds, minutes, hours) {
+        (0, ..) => "Less than a second".to_owned(),
+        (1, ..) => "1 second".to_owned(),
+        (..60, ..) => format!("{seconds} seconds"),
+        (_, 1, _) => "About a minute".to_owned(),
+        (_, ..60, _) => format!("{minutes} minutes"),
+        (.., 1) => "About an hour".to_owned(),
+        (.., ..48) => format!("{hours} hours"),
+        (.., ..336) => format!("{} days", hours / 24),
+        (.., ..1440) => format!("{} weeks", hours / 24 / 7),
+        (.., ..17520) => format!("{} months", hours / 24 / 30),
+        _ => format!("{} years", hours / 24 / 365),
+    }
 }
 
 #[cfg(test)]
@@ -425,18 +430,27 @@ mod tests {
 
     #[test]
     fn spans_are_said_as_docker_says_them() {
-        for (seconds, words) in [
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 3600;
+        const DAY: u64 = 86_400;
+        for (seconds, text) in [
             (0, "Less than a second"),
             (1, "1 second"),
             (59, "59 seconds"),
-            (60, "1 minute"),
-            (7200, "2 hours"),
-            (90_000, "25 hours"),
-            (172_800, "2 days"),
-            (1_300_000, "2 weeks"),
-            (70_000_000, "2 years"),
+            (MINUTE, "About a minute"),
+            (2 * MINUTE, "2 minutes"),
+            (59 * MINUTE, "59 minutes"),
+            (HOUR, "About an hour"),
+            (HOUR + 29 * MINUTE, "About an hour"),
+            (HOUR + 30 * MINUTE, "2 hours"),
+            (47 * HOUR, "47 hours"),
+            (2 * DAY, "2 days"),
+            (13 * DAY, "13 days"),
+            (14 * DAY, "2 weeks"),
+            (60 * DAY, "2 months"),
+            (730 * DAY, "2 years"),
         ] {
-            assert_eq!(span(Duration::from_secs(seconds)), words);
+            assert_eq!(span(Duration::from_secs(seconds)), text, "{seconds}");
         }
     }
 }

@@ -12,10 +12,15 @@
 
 mod attach;
 pub mod bundle;
+mod commit;
 mod config;
+mod copy;
+mod diff;
 mod error;
 mod exec;
+mod export;
 mod files;
+mod filter;
 mod ids;
 mod images;
 mod inspect;
@@ -27,24 +32,34 @@ mod remove;
 pub mod request;
 mod run;
 mod settings;
+mod sizes;
 mod sources;
 mod start;
 mod status;
 mod stop;
 pub mod template;
+mod tree;
 mod volumes;
 
-use std::{cell::OnceCell, path::Path};
+use std::{
+    cell::OnceCell,
+    path::{Path, PathBuf},
+};
 
 use hull_image::Images;
 use hull_net::Networks;
 use hull_state::Store;
 
+pub use commit::Commit;
 pub use config::{AnonymousVolume, Config, ImageSource, ImageUse, PATH};
+pub use copy::{Copied, CopyError, From as CopyFrom, Manner, To as CopyTo};
+pub use diff::Difference;
 pub use error::{EngineError, ReportedFailure};
 pub use exec::ExecRequest;
+pub use filter::ContainerFilter;
 pub use hull_image::{Format as ImageFormat, Image, ImageError, Import, Input, Inspect, Removed};
 pub use hull_spec::image::Descriptor;
+pub use hull_runtime::{Running, Stdio, TerminalSize};
 pub use images::{ImageFilter, ImageRow, ImageRows};
 pub use inspect::{ports, span};
 pub use logs::LogQuery;
@@ -53,7 +68,7 @@ pub use pull::{Progress, Pulled, Silent};
 pub use remove::{Force, Swept};
 pub use run::Created;
 pub use settings::Settings;
-pub use start::{How, Order};
+pub use start::{How, Order, Started};
 pub use status::Listed;
 pub use stop::Done;
 
@@ -67,8 +82,8 @@ pub struct Engine {
     /// How images are fetched.
     fetching: pull::Fetching,
     caller: Caller,
-    /// Whether this command made the store: then it takes it away again if it leaves it empty.
-    fresh: bool,
+    /// The topmost directory this command made for the store: it takes it away again if it leaves it empty.
+    fresh: Option<PathBuf>,
 }
 
 /// Who runs this.
@@ -92,7 +107,8 @@ impl Engine {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
         };
-        let fresh = !places.root.exists();
+        let missing = places.root.ancestors().take_while(|path| !path.exists());
+        let fresh = missing.last().map(Path::to_owned);
         let store = Store::open(&places.root)?;
         Ok(Self {
             places,
@@ -145,9 +161,7 @@ impl Engine {
 
     /// Removes the store's directories if this command made them and nothing is in them.
     pub fn leave(self) {
-        if !self.fresh {
-            return;
-        }
+        let Some(topmost) = &self.fresh else { return };
         if let (true, Ok(hierarchies), Ok(parent)) = (
             self.caller.is_root(),
             self.hierarchies(),
@@ -168,6 +182,13 @@ impl Engine {
         std::fs::remove_dir(run.join("pods")).ok();
         std::fs::remove_dir(run).ok();
         std::fs::remove_file(root.join("VERSION")).ok();
-        std::fs::remove_dir(root).ok();
+        for made in root
+            .ancestors()
+            .take_while(|path| path.starts_with(topmost))
+        {
+            if std::fs::remove_dir(made).is_err() {
+                return;
+            }
+        }
     }
 }

@@ -37,8 +37,10 @@ pub trait Progress {
         let _ = (layer, bytes, size);
     }
 
-    /// The fetch is over, well or not.
-    fn ended(&mut self) {}
+    /// The fetch is over; `whole` if it went well.
+    fn ended(&mut self, whole: bool) {
+        let _ = whole;
+    }
 }
 
 /// Tells nobody.
@@ -150,7 +152,7 @@ impl Engine {
             };
             Ok(images.install(&wanted, &mut source)?)
         });
-        told.ended();
+        told.ended(image.is_ok());
         let image = image?;
         match platform {
             Some(platform) if !runs_on(&image, platform) => Err(EngineError::WrongPlatform {

@@ -42,6 +42,14 @@ pub struct Order {
     pub descriptors: Descriptors,
 }
 
+/// A container that was started by a monitor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    pub pid: i32,
+    /// What was asked for and could be done only in part.
+    pub warnings: Vec<String>,
+}
+
 impl Engine {
     /// Works out everything a monitor needs to start a container whose pod the caller holds.
     pub fn order(
@@ -119,7 +127,7 @@ impl Engine {
     }
 
     /// Starts a monitor program with this order, and waits until the container runs or could not be started.
-    pub fn hand_over(&self, order: Order) -> Result<i32, EngineError> {
+    pub fn hand_over(&self, order: Order) -> Result<Started, EngineError> {
         let Order {
             mut handover,
             descriptors,
@@ -471,7 +479,7 @@ fn monitor_program() -> (PathBuf, &'static str) {
     (if beside.exists() { beside } else { own }, "hull-monitor")
 }
 
-fn read_report(outcome: OwnedFd) -> Result<i32, EngineError> {
+fn read_report(outcome: OwnedFd) -> Result<Started, EngineError> {
     let mut text = Vec::new();
     let read = std::io::Read::read_to_end(&mut std::fs::File::from(outcome), &mut text);
     let died = || {
@@ -486,7 +494,7 @@ fn read_report(outcome: OwnedFd) -> Result<i32, EngineError> {
     };
     read.map_err(|_| died())?;
     match serde_json::from_slice(&text) {
-        Ok(Report::Started { pid }) => Ok(pid),
+        Ok(Report::Started { pid, warnings }) => Ok(Started { pid, warnings }),
         Ok(Report::Failed(failure)) => Err(EngineError::Reported(ReportedFailure { failure })),
         Err(_) => Err(died()),
     }

@@ -19,6 +19,16 @@ impl Listed {
     pub fn container(&self) -> &hull_state::Container {
         self.pod.container(self.place)
     }
+
+    /// Returns whether processes of it exist: it runs, is paused, or nobody supervises it any more.
+    pub fn is_alive(&self) -> bool {
+        self.status.alive().is_some()
+    }
+
+    /// Returns whether its streams can be reached: somebody supervises it.
+    pub fn is_supervised(&self) -> bool {
+        matches!(self.status, Status::Running { .. } | Status::Paused { .. })
+    }
 }
 
 impl Engine {

@@ -1,9 +1,28 @@
 //! Volumes that containers of this engine use.
 
+use std::{
+    fs::File,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use hull_fs::{
+    Root,
+    tar::{Entry, EntryPath},
+};
+use hull_snapshot::WhiteoutMarks;
 use hull_types::PodId;
 use hull_volume::{VolumeError, Volumes};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 
-use crate::{AnonymousVolume, Config, Engine, EngineError, request::Mount};
+use crate::{
+    AnonymousVolume, Config, CopyError, Engine, EngineError,
+    copy::{Contents, IdMaps, Made, Owners, Place, Side, Top, Walk},
+    request::{CopyUp, Mount},
+};
 
 impl Engine {
     pub(crate) fn volumes(&self) -> Result<Volumes, EngineError> {
@@ -51,7 +70,7 @@ impl Engine {
             }
             let name = self.name_anonymous(config, &target)?;
             self.volumes()?.ensure(&name, Some(pod), |data| {
-                self.copy_up(config, &target, data, crate::request::CopyUp::Copy)
+                self.copy_up(config, &target, data, CopyUp::Copy)
             })?;
         }
         Ok(())
@@ -70,15 +89,50 @@ impl Engine {
         Ok(name)
     }
 
-    /// Copies what the image has at a volume's place into the new volume.
+    /// Copies what the image has at a volume's place into the new volume, and makes the volume's own directory like the one
+    /// there. The place is looked up inside the image, links and all (CVE-2022-23648 was a link to the host).
     fn copy_up(
         &self,
         config: &Config,
-        target: &std::path::Path,
-        data: &std::path::Path,
-        copy: crate::request::CopyUp,
+        target: &Path,
+        data: &Path,
+        copy: CopyUp,
     ) -> Result<(), EngineError> {
-        let _ = (config, target, data, copy);
+        if copy == CopyUp::Leave || config.image.layers.is_empty() {
+            return Ok(());
+        }
+        let layers = self.images()?.layers();
+        let top_first = config.image.layers.iter().rev();
+        let opened = top_first.map(|layer| layers.open(layer));
+        let opened: Vec<OwnedFd> = opened.collect::<Result<_, _>>()?;
+        let lowers: Vec<_> = opened.iter().map(AsFd::as_fd).collect();
+        let image = Root::new(hull_snapshot::view(&lowers, WhiteoutMarks::Trusted)?);
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        let source = match image.open(target, flags, Mode::empty()) {
+            Ok(source) => source,
+            // The image has nothing there, or nothing that could be a volume.
+            Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::NOTDIR)) => {
+                return Ok(());
+            }
+            Err(error) => return Err(CopyError::from(error).into()),
+        };
+        let volume = Root::open_path(data).map_err(CopyError::from)?;
+        let ids = IdMaps::identity();
+        let mut place = Place {
+            root: volume.as_fd(),
+            within: None,
+            ids: &ids,
+            owners: Owners::Kept,
+            top: Top::Takes,
+            side: Side::new(None, data),
+            progress: Made::default(),
+        };
+        let mut visit = |entry: Entry, contents: Option<&File>| {
+            place.put(entry, contents.map_or(Contents::Nothing, Contents::File))
+        };
+        let side = Side::new(Some(&config.image.name), target);
+        Walk::new(&ids, &side, &mut visit).tree(&source, EntryPath::root())?;
+        place.finish()?;
         Ok(())
     }
 }

@@ -51,6 +51,11 @@ impl fmt::Display for Compression {
     }
 }
 
+/// Gives a stream uncompressed, whatever its first bytes say it is. There is no limit on what comes out: who reads sets one.
+pub fn decompress<'a>(from: impl Read + 'a) -> io::Result<impl Read + 'a> {
+    Decoder::new(from)
+}
+
 /// Reads a stream uncompressed, to its very end: several gzip members or zstd frames behind each other are one stream, and
 /// what follows the last and is none is an error, so that no byte of a blob goes unseen.
 pub(crate) struct Decoder<R> {

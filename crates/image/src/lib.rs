@@ -31,7 +31,7 @@ mod save;
 mod source;
 
 pub use add::{NewImage, NewLayer, WriteError, WriteTar};
-pub use compression::Compression;
+pub use compression::{Compression, decompress};
 pub use error::ImageError;
 pub use images::{Force, Images, LayersInUse, Listing, Removed};
 pub use import::{Import, InvalidChange, apply_change};

@@ -86,7 +86,7 @@ fn truth(text: &str) -> Result<bool, InvalidRequest> {
 }
 
 /// Reads a moment (`2026-01-31T12:00:00Z`), or how long ago it was (`24h`, `1h30m`).
-fn until(text: &str) -> Result<Timestamp, InvalidRequest> {
+pub(crate) fn until(text: &str) -> Result<Timestamp, InvalidRequest> {
     if let Ok(moment) = text.parse() {
         return Ok(moment);
     }

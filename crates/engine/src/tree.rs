@@ -1,0 +1,234 @@
+//! A container's files as seen from outside.
+//!
+//! | the container | the tree | whose files |
+//! |---|---|---|
+//! | runs | what its first process has for `/`, with all that is mounted there | the host's names for its users |
+//! | does not, to read | a read-only overlay of its layers, volumes and binds laid over it | the container's own |
+//! | does not, to write | the same overlay it would have, under its pod's lock | the container's own |
+//!
+//! Names inside are resolved by [`Root`], so they cannot lead out of the tree, whatever the container does meanwhile.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
+
+use hull_fs::Root;
+use hull_snapshot::{Layers, WhiteoutMarks};
+use hull_state::{Held, Run, Status};
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, fstat, openat},
+    io::Errno,
+    mount::{MoveMountFlags, move_mount},
+};
+
+use crate::{
+    Engine, EngineError, Listed,
+    bundle::{Bind, ID_RANGE},
+    copy::IdMaps,
+    request::{Access, Recursion, UserNamespace},
+};
+
+/// A container's tree, opened.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) root: Root,
+    pub(crate) ids: IdMaps,
+    /// Kept while the tree is written: nobody starts the container meanwhile.
+    _held: Option<Held>,
+}
+
+/// A container's layers, opened.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    upper: OwnedFd,
+    work: OwnedFd,
+    /// Topmost first.
+    lowers: Vec<OwnedFd>,
+    marks: WhiteoutMarks,
+}
+
+impl Parts {
+    /// Hands the layers to `work`.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Layers<'_>) -> T) -> T {
+        let lowers: Vec<_> = self.lowers.iter().map(AsFd::as_fd).collect();
+        work(&Layers {
+            upper: self.upper.as_fd(),
+            lowers: &lowers,
+            marks: self.marks,
+        })
+    }
+}
+
+impl Engine {
+    /// Opens a container's tree.
+    pub(crate) fn tree(&self, listed: &Listed, access: Access) -> Result<Tree, EngineError> {
+        match &listed.status {
+            Status::Running { run } | Status::Paused { run } => {
+                match self.running_tree(listed, run)? {
+                    Some(tree) => Ok(tree),
+                    // It ended meanwhile. Its next state is one without processes, or another run.
+                    None => {
+                        self.wait_until_let_go(
+                            listed.pod.id(),
+                            Some(std::time::Duration::from_secs(5)),
+                        )?;
+                        self.tree(&self.find(&listed.pod.id().to_string())?, access)
+                    }
+                }
+            }
+            Status::Lost { .. } if access == Access::ReadWrite => {
+                Err(crate::stop::not_running(listed))
+            }
+            _ => self.stopped_tree(listed, access),
+        }
+    }
+
+    /// Opens the root of a running container's first process; nothing if the container has ended.
+    fn running_tree(&self, listed: &Listed, run: &Run) -> Result<Option<Tree>, EngineError> {
+        let path = format!("/proc/{}/root", run.pid);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = openat(CWD, &path, flags, Mode::empty());
+        let ids = IdMaps::of_process(run.pid);
+        // A monitor writes the end before the number can become somebody else's: if it is not written yet, what was
+        // opened is the container's.
+        let found = self.find(&listed.pod.id().to_string())?;
+        if found.status.alive().map(|run| run.started) != Some(run.started) {
+            return Ok(None);
+        }
+        let failed = |source| EngineError::File {
+            what: "open",
+            path: path.clone().into(),
+            source,
+        };
+        match (opened, ids) {
+            (Ok(root), Ok(ids)) => Ok(Some(Tree {
+                root: Root::new(root),
+                ids,
+                _held: None,
+            })),
+            (Err(Errno::NOENT | Errno::SRCH), _) => Ok(None),
+            (Err(errno), _) => Err(failed(errno)),
+            (_, Err(error)) => Err(failed(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+        }
+    }
+
+    fn stopped_tree(&self, listed: &Listed, access: Access) -> Result<Tree, EngineError> {
+        let config = &listed.config;
+        let held = match access {
+            Access::ReadOnly => None,
+            Access::ReadWrite => {
+                if config.request.root == Access::ReadOnly {
+                    return Err(EngineError::ReadOnly(listed.container().name.to_string()));
+                }
+                Some(self.hold(listed.pod.id())?)
+            }
+        };
+        let parts = self.parts(listed)?;
+        let mount = parts.with(|layers| match access {
+            Access::ReadOnly => layers.view(),
+            Access::ReadWrite => hull_snapshot::merged(layers, parts.work.as_fd()),
+        })?;
+        let root = Root::new(mount);
+        for bind in self.mounts(config)? {
+            self.lay_over(&root, &bind)?;
+        }
+        let ids = match self.user_namespace(config) {
+            UserNamespace::Private => IdMaps::first(ID_RANGE),
+            UserNamespace::Host => IdMaps::identity(),
+        };
+        Ok(Tree {
+            root,
+            ids,
+            _held: held,
+        })
+    }
+
+    /// Opens a container's layers.
+    pub(crate) fn parts(&self, listed: &Listed) -> Result<Parts, EngineError> {
+        let (config, name) = (&listed.config, || listed.container().name.to_string());
+        if config.image.source.is_none() {
+            return Err(EngineError::WrongState {
+                name: name(),
+                is: "made from @host, whose changes are not kept",
+                hint: "start a container from an image: `hull import` makes one",
+            });
+        }
+        let directory = self.store().directory(listed.pod.id())?;
+        let open = |part: &str| {
+            let path = format!("{}/{part}", listed.place);
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            openat(&directory, &path, flags, Mode::empty()).map_err(|source| EngineError::File {
+                what: "open",
+                path: self
+                    .places()
+                    .root
+                    .join(format!("pods/{}/{path}", listed.pod.id())),
+                source,
+            })
+        };
+        let top_first = config.image.layers.iter().rev();
+        let lowers = top_first.map(|layer| Ok(self.images()?.layers().open(layer)?));
+        Ok(Parts {
+            upper: open("upper")?,
+            work: open("work")?,
+            lowers: lowers.collect::<Result<_, EngineError>>()?,
+            marks: WhiteoutMarks::Trusted,
+        })
+    }
+
+    /// Lays a volume or bind over the place it has when the container runs. Where the tree has no such place, or the kernel
+    /// (before Linux 6.15) mounts nothing on what is attached nowhere, it is left out.
+    fn lay_over(&self, root: &Root, bind: &Bind) -> Result<(), EngineError> {
+        let Bind::Path {
+            source,
+            target,
+            access,
+            recursion,
+            ..
+        } = bind
+        else {
+            return Ok(());
+        };
+        let failed = |what| {
+            move |source_errno| EngineError::File {
+                what,
+                path: source.clone(),
+                source: source_errno,
+            }
+        };
+        let read_only = *access == Access::ReadOnly;
+        let clone = hull_volume::clone_of(source, *recursion == Recursion::Recursive, read_only)
+            .map_err(failed("mount"))?;
+        let is_directory = fstat(&clone)
+            .map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+            .map_err(failed("look at"))?;
+        let Some(place) = mount_point(root, target, is_directory) else {
+            return Ok(());
+        };
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        match move_mount(&clone, "", &place, "", flags) {
+            Ok(()) | Err(Errno::INVAL) => Ok(()),
+            Err(errno) => Err(failed("mount")(errno)),
+        }
+    }
+}
+
+/// Finds the place of a mount, making a directory where the tree can be written, as starting the container would.
+fn mount_point(root: &Root, target: &Path, is_directory: bool) -> Option<OwnedFd> {
+    let kind = if is_directory {
+        OFlags::DIRECTORY
+    } else {
+        OFlags::empty()
+    };
+    let find = || root.open(target, OFlags::PATH | kind, Mode::empty());
+    find()
+        .or_else(|_| {
+            if is_directory {
+                root.create_dir_all(target, Mode::from_raw_mode(0o755))?;
+            }
+            find()
+        })
+        .ok()
+}
