@@ -11,5 +11,7 @@ pub(crate) fn tree() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .disable_help_subcommand(true);
     let hull = <Globals as clap::Args>::augment_args(hull);
-    hull.subcommands(VERBS.iter().map(|verb| verb.page()))
+    // A verb of two words has a page by itself; a tree knows words only.
+    let verbs = VERBS.iter().filter(|verb| !verb.name.contains(' '));
+    hull.subcommands(verbs.map(|verb| verb.page()))
 }

@@ -27,8 +27,17 @@ pub enum Failure {
     Engine(#[from] hull_engine::EngineError),
     #[error("the template cannot be used")]
     Template(#[source] TemplateError),
+    #[error("cannot read {what}")]
+    Read {
+        what: &'static str,
+        source: io::Error,
+    },
     #[error("cannot write {what}")]
     Write { what: String, source: io::Error },
+    #[error("cannot {what}")]
+    Streams { what: &'static str, source: Errno },
+    #[error("the connection to container `{name}` is lost, though it may still run")]
+    Lost { name: String },
     /// Whoever read the output went away (`hull ps | head -1`): nothing to say about it.
     #[error("nobody reads the output")]
     NobodyReads,
@@ -40,7 +49,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Template(_) => ErrorKind::InvalidInput,
             Self::Engine(error) => error.kind(),
-            Self::Write { .. } => ErrorKind::Unavailable,
+            Self::Read { .. } | Self::Write { .. } => ErrorKind::Unavailable,
             Self::NobodyReads => ErrorKind::Interrupted,
         }
     }
@@ -51,7 +60,7 @@ impl Failure {
             Self::Usage(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Template(error) => error.hint(),
-            Self::Write { .. } | Self::NobodyReads => None,
+            Self::Read { .. } | Self::Write { .. } | Self::NobodyReads => None,
         }
     }
 

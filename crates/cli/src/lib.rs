@@ -19,6 +19,7 @@ pub mod format;
 mod front;
 mod help;
 mod output;
+mod progress;
 pub mod terminal;
 mod usage;
 pub mod verbs;

@@ -6,18 +6,37 @@
 //! A verb whose words clap reads implements [`Perform`] for its definition; `run` and `create` read their own
 //! ([`crate::args::options`] says why).
 
+mod attach;
+mod attached;
 mod completion;
+mod confirm;
 mod create;
 mod each;
+mod exec;
 mod gc;
+mod image_inspect;
+mod image_prune;
+mod images;
+mod import;
+mod inspect;
 mod kill;
+mod load;
 mod logs;
 mod man;
 mod pause;
+mod port;
+mod ps;
+mod pull;
 mod rename;
+mod restart;
 mod rm;
+mod rmi;
 mod run;
+mod save;
+mod start;
 mod stop;
+mod streams;
+mod tag;
 mod unpause;
 mod version;
 mod wait;
@@ -86,7 +105,7 @@ const fn verb<A: Perform + CommandFactory + FromArgMatches>(
 
 /// Every verb, in the order of help.
 pub static VERBS: &[Verb] = {
-    use Section::{Containers, Host, Inside};
+    use Section::{Containers, Host, Images, Inside};
     &[
         Verb {
             name: "run",
@@ -104,14 +123,36 @@ pub static VERBS: &[Verb] = {
             define: args::Create::command,
             perform: create::perform,
         },
+        verb::<args::Ps>("ps", Containers, &["container ls", "container list"]),
+        Verb {
+            family: Family::Container,
+            ..verb::<args::Start>("start", Containers, &[])
+        },
         verb::<args::Stop>("stop", Containers, &[]),
+        verb::<args::Restart>("restart", Containers, &[]),
         verb::<args::Kill>("kill", Containers, &[]),
         verb::<args::Pause>("pause", Containers, &[]),
         verb::<args::Unpause>("unpause", Containers, &[]),
         verb::<args::Wait>("wait", Containers, &[]),
         verb::<args::Rename>("rename", Containers, &[]),
         verb::<args::Rm>("rm", Containers, &["container remove"]),
+        Verb {
+            family: Family::Container,
+            ..verb::<args::Exec>("exec", Inside, &[])
+        },
+        verb::<args::Attach>("attach", Inside, &[]),
         verb::<args::Logs>("logs", Inside, &[]),
+        verb::<args::Inspect>("inspect", Inside, &[]),
+        verb::<args::Port>("port", Inside, &[]),
+        verb::<args::Images>("images", Images, &["image ls", "image list"]),
+        verb::<args::Pull>("pull", Images, &[]),
+        verb::<args::Load>("load", Images, &[]),
+        verb::<args::Import>("import", Images, &[]),
+        verb::<args::Save>("save", Images, &[]),
+        verb::<args::Tag>("tag", Images, &[]),
+        verb::<args::Rmi>("rmi", Images, &["image rm", "image remove"]),
+        verb::<args::ImageInspect>("image inspect", Images, &["image inspect"]),
+        verb::<args::ImagePrune>("image prune", Images, &["image prune"]),
         verb::<args::Gc>("gc", Host, &[]),
         verb::<args::Version>("version", Host, &[]),
         verb::<args::Completion>("completion", Host, &[]),

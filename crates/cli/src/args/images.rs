@@ -4,7 +4,7 @@ use super::filter::Filter;
 #[derive(Clone, Debug, clap::Parser)]
 #[command(
     name = "images",
-    after_help = "Filters: reference, label, dangling, before, since.\n\nExamples:\n  hull images\n  hull images debian\n  hull images --format '{{.Repository}}:{{.Tag}} {{.Size}}'"
+    after_help = "Filters: reference, label, label!, dangling, before, since, until.\n\nExamples:\n  hull images\n  hull images debian\n  hull images --format '{{.Repository}}:{{.Tag}} {{.Size}}'"
 )]
 pub struct Images {
     /// Docker's switch for intermediate images, which Hull does not keep

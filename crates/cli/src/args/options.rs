@@ -18,6 +18,7 @@ use std::{
 
 use hull_engine::request::{RunRequest, Variable};
 
+pub(crate) use process::directory;
 pub use process::{EnvironmentOptions, StandardStreams};
 pub(super) use typed::{Group, Opt, Typed, command};
 
@@ -86,6 +87,8 @@ pub struct Meant {
     pub globals: Globals,
     /// Whether pulling the image is to be silent.
     pub quiet: bool,
+    /// Registries that may be spoken to without encryption.
+    pub insecure: Vec<String>,
     pub notes: Vec<String>,
 }
 
@@ -104,6 +107,7 @@ impl Meant {
                 root: typed.text(&ROOT).map(PathBuf::from),
             },
             quiet: typed.on(&image::QUIET),
+            insecure: typed.texts(&image::INSECURE).map(str::to_owned).collect(),
             notes: Vec::new(),
         };
         let request = &mut meant.request;

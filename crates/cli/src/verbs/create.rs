@@ -4,7 +4,7 @@ use super::Verb;
 use crate::{
     Failure,
     args::{Create, Globals, options::Caller},
-    help, output,
+    help, output, progress,
 };
 
 /// Carries out `hull create`.
@@ -17,7 +17,9 @@ pub(super) fn perform(
         return help::print(verb);
     };
     output::notes(&meant.notes);
-    let created = meant.globals.or(before).engine()?.create(meant.request)?;
+    let engine = meant.globals.or(before).engine()?;
+    progress::of_container(&engine, meant.quiet, &meant.insecure);
+    let created = engine.create(meant.request)?;
     output::print(&format!("{}\n", created.id))?;
     Ok(ExitCode::SUCCESS)
 }

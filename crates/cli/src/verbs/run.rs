@@ -1,8 +1,14 @@
 use std::{ffi::OsString, process::ExitCode};
 
-use hull_engine::{Created, Engine, EngineError, How};
+use hull_engine::{
+    Created, Engine, EngineError, How,
+    request::{Session, Streams},
+};
 
-use super::Verb;
+use super::{
+    Verb,
+    attached::{self, Wanted},
+};
 use crate::{
     Failure,
     args::{Globals, Run, options::Caller},
@@ -19,13 +25,36 @@ pub(super) fn perform(
         return help::print(verb);
     };
     output::notes(&meant.notes);
+    let process = &meant.request.process;
+    let (terminal, interactive) = (process.terminal, process.interactive);
+    let session = meant.request.session.clone();
+    let streams = streams(&session, interactive);
+    if !session.detach {
+        attached::terminal_agrees("run", terminal, streams.stdin)?;
+    }
     let engine = meant.globals.or(before).engine()?;
-    let detach = meant.request.session.detach;
     let created = engine.create(meant.request)?;
-    if detach {
+    if session.detach {
         behind(&engine, created)
+    } else if terminal || session.attach.is_some() || !session.pass_signals {
+        let code = client(&engine, created, session, streams)?;
+        engine.leave();
+        Ok(code)
     } else {
         foreground(engine, created)
+    }
+}
+
+/// Says which of the caller's streams take part: those named, or the usual ones.
+fn streams(session: &Session, interactive: bool) -> Streams {
+    let streams = session.attach.unwrap_or(Streams {
+        stdin: interactive,
+        stdout: true,
+        stderr: true,
+    });
+    Streams {
+        stdin: streams.stdin && interactive,
+        ..streams
     }
 }
 
@@ -37,16 +66,39 @@ fn behind(engine: &Engine, created: Created) -> Result<ExitCode, Failure> {
         size: None,
     };
     let order = engine.order(created.held, id, &created.name, &created.config, how)?;
-    engine.hand_over(order)?;
+    let started = engine.hand_over(order)?;
+    output::notes(&started.warnings);
     output::print(&format!("{id}\n"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A monitor stays behind, and this process is its client: it may be killed, or leave.
+fn client(
+    engine: &Engine,
+    created: Created,
+    session: Session,
+    streams: Streams,
+) -> Result<ExitCode, Failure> {
+    let terminal = created.config.request.process.terminal;
+    if !streams.stdout && !streams.stderr {
+        output::print(&format!("{}\n", created.id))?;
+    }
+    let wanted = Wanted {
+        streams,
+        keys: session.detach_keys.unwrap_or_default(),
+        passing: attached::passing(session.pass_signals, terminal, streams.stdin),
+        ends_input: true,
+    };
+    attached::start(engine, created, wanted)
 }
 
 /// This process becomes the monitor.
 fn foreground(engine: Engine, created: Created) -> Result<ExitCode, Failure> {
     let (name, config) = (&created.name, &created.config);
     let order = engine.order(created.held, created.id, name, config, How::Foreground)?;
-    let code = hull_monitor::supervise(&order.handover, order.descriptors);
+    let code = hull_monitor::supervise(&order.handover, order.descriptors, |warnings| {
+        output::notes(warnings);
+    });
     engine.leave();
     Ok(ExitCode::from(code.map_err(EngineError::from)?))
 }

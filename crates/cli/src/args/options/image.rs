@@ -15,12 +15,17 @@ const PLATFORM: Opt = Opt::value(
     "OS/ARCH",
     "Take the image for another platform, such as linux/arm64",
 );
+pub(super) const INSECURE: Opt = Opt::values(
+    "insecure-registry",
+    "HOST[:PORT]",
+    "Speak plain HTTP to this registry; to loopback addresses it is always spoken",
+);
 pub(super) const QUIET: Opt =
     Opt::switch("quiet", "Show no progress while the image is pulled").short('q');
 
 pub(super) const GROUP: Group = Group {
     heading: "Image",
-    options: &[&PULL, &PLATFORM, &QUIET],
+    options: &[&PULL, &PLATFORM, &INSECURE, &QUIET],
 };
 
 pub(super) fn put(typed: &Typed<'_>, request: &mut RunRequest) -> Result<(), UsageError> {
