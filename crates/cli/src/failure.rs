@@ -49,7 +49,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Template(_) => ErrorKind::InvalidInput,
             Self::Engine(error) => error.kind(),
-            Self::Read { .. } | Self::Write { .. } => ErrorKind::Unavailable,
+            Self::Read { .. } | Self::Write { .. } | Self::Streams { .. } | Self::Lost { .. } => ErrorKind::Unavailable,
             Self::NobodyReads => ErrorKind::Interrupted,
         }
     }
@@ -60,7 +60,10 @@ impl Failure {
             Self::Usage(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Template(error) => error.hint(),
-            Self::Read { .. } | Self::Write { .. } | Self::NobodyReads => None,
+            Self::Lost { name } => Some(format!(
+                "`hull ps -a` shows what it does, `hull attach {name}` connects again"
+            )),
+            Self::Streams { .. } | Self::Read { .. } | Self::Write { .. } | Self::NobodyReads => None,
         }
     }
 

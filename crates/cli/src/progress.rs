@@ -194,7 +194,7 @@ impl Progress for Bars {
             self.total = self.screen.add(ProgressBar::new(sum));
             self.total.set_prefix("Total");
             self.total.set_style(style(
-                "{prefix:>12}: [{bar:40}] {bytes:>10}/{total_bytes}  {bytes_per_sec} {eta:>4}",
+                "{prefix:>12}: [{bar:40}] {decimal_bytes:>10}/{decimal_total_bytes}  {decimal_bytes_per_sec} {eta:>4}",
             ));
         }
     }
@@ -208,7 +208,7 @@ impl Progress for Bars {
         };
         if bytes == 0 {
             bar.set_style(style(
-                "{prefix}: [{bar:40}] {bytes:>10}/{total_bytes}  {msg}",
+                "{prefix}: [{bar:40}] {decimal_bytes:>10}/{decimal_total_bytes}",
             ));
             bar.set_message("");
             bar.reset_elapsed();
@@ -226,7 +226,11 @@ impl Progress for Bars {
         }
         self.total.finish_and_clear();
         for bar in self.bars.values().filter(|bar| !bar.is_finished()) {
-            bar.abandon();
+            if bar.position() > 0 {
+                bar.abandon();
+            } else {
+                bar.finish_and_clear();
+            }
         }
         // What was drawn stays above what is said next.
         self.screen.set_move_cursor(false);

@@ -138,7 +138,12 @@ pub struct Descriptors {
 /// How a start went, as the monitor reports it to whoever started it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Report {
-    Started { pid: i32 },
+    Started {
+        pid: i32,
+        /// What was asked for and could be done only in part.
+        #[serde(default)]
+        warnings: Vec<String>,
+    },
     Failed(Failure),
 }
 

@@ -50,6 +50,8 @@ fn run() -> Result<u8, MonitorError> {
             client,
             report: Some(report),
         },
+        // They go to whoever started us.
+        |_| {},
     )
 }
 

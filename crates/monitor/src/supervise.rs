@@ -37,10 +37,14 @@ const FORWARDED: [Signal; 8] = [
 ];
 
 /// Starts the container and looks after it until it ends; returns its exit code. What cannot be started is undone, written down
-/// and returned as the error.
+/// and returned as the error. What could be done only in part is told to `warn` before anything of the container is shown.
 ///
 /// The caller must have one thread: namespaces are entered, and processes cloned, here.
-pub fn supervise(order: &Handover, descriptors: Descriptors) -> Result<u8, MonitorError> {
+pub fn supervise(
+    order: &Handover,
+    descriptors: Descriptors,
+    warn: impl FnOnce(&[String]),
+) -> Result<u8, MonitorError> {
     let Descriptors {
         journal,
         layers,
@@ -53,6 +57,7 @@ pub fn supervise(order: &Handover, descriptors: Descriptors) -> Result<u8, Monit
     let result = Supervised::start(order, &held, layers, stdin);
     match result {
         Ok(mut container) => {
+            warn(&container.warnings);
             if foreground {
                 container.streams.show();
             }
@@ -64,6 +69,7 @@ pub fn supervise(order: &Handover, descriptors: Descriptors) -> Result<u8, Monit
                     &report,
                     &Report::Started {
                         pid: container.pid(),
+                        warnings: std::mem::take(&mut container.warnings),
                     },
                 );
             }
@@ -119,6 +125,8 @@ struct Supervised<'a> {
     connection: Option<Connection>,
     streams: Streams,
     signals: OwnedFd,
+    /// What was asked for and could be done only in part.
+    warnings: Vec<String>,
 }
 
 impl<'a> Supervised<'a> {
@@ -130,7 +138,8 @@ impl<'a> Supervised<'a> {
     ) -> Result<Self, MonitorError> {
         let signals = take_signals()?;
         let files = PodFiles::open(order)?;
-        let group = make_group(order)?;
+        let mut warnings = Vec::new();
+        let group = make_group(order, &mut warnings)?;
         let undo = UndoGroup(group);
         let (stdio, ends) = Ends::make(order, stdin)?;
         let launch = Launch {
@@ -153,6 +162,7 @@ impl<'a> Supervised<'a> {
         let terminal = created.take_terminal();
         let pid = created.pid().as_raw_nonzero().get();
         let running = created.start()?;
+        warnings.extend(running.warnings.iter().map(ToString::to_string));
         held.started(
             order.place,
             Run {
@@ -179,6 +189,7 @@ impl<'a> Supervised<'a> {
             connection,
             streams,
             signals,
+            warnings,
         })
     }
 
@@ -336,7 +347,10 @@ fn duplicate(file: BorrowedFd<'_>) -> Result<OwnedFd, MonitorError> {
     })
 }
 
-fn make_group(order: &Handover) -> Result<Option<Group>, MonitorError> {
+fn make_group(
+    order: &Handover,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Group>, MonitorError> {
     let Some(path) = &order.cgroup else {
         return Ok(None);
     };
@@ -352,7 +366,10 @@ fn make_group(order: &Handover) -> Result<Option<Group>, MonitorError> {
     let limits = limits.unwrap_or_default();
     let mut group = UndoGroup(Some(Group::create(&order.hierarchies, path, &limits)?));
     if let Some(group) = &mut group.0 {
-        group.apply(&limits)?;
+        let ignored = group.apply(&limits)?.into_iter();
+        warnings.extend(ignored.map(|limit| {
+            format!("the limit {limit} has no effect: this kernel's cgroups do not keep it")
+        }));
     }
     Ok(group.keep())
 }

@@ -1,6 +1,6 @@
-//! Sizes and ages as docker writes them.
+//! Sizes and moments as docker writes them.
 
-use std::time::Duration;
+use hull_types::Timestamp;
 
 /// Writes a number of bytes with three digits and a decimal unit: `1.09MB`, `124MB`.
 pub fn size(bytes: u64) -> String {
@@ -27,25 +27,10 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// Writes how long something took or is ago: `About a minute`, `3 hours`.
-pub fn age(age: Duration) -> String {
-    let seconds = age.as_secs();
-    let minutes = seconds / 60;
-    // Docker rounds hours, and only hours, to the nearest.
-    let hours = (seconds + 1800) / 3600;
-    match (seconds, minutes, hours) {
-        (0, ..) => "Less than a second".to_owned(),
-        (1, ..) => "1 second".to_owned(),
-        (..60, ..) => format!("{seconds} seconds"),
-        (_, 1, _) => "About a minute".to_owned(),
-        (_, ..60, _) => format!("{minutes} minutes"),
-        (.., 1) => "About an hour".to_owned(),
-        (.., ..48) => format!("{hours} hours"),
-        (.., ..336) => format!("{} days", hours / 24),
-        (.., ..1440) => format!("{} weeks", hours / 24 / 7),
-        (.., ..17520) => format!("{} months", hours / 24 / 30),
-        _ => format!("{} years", hours / 24 / 365),
-    }
+/// Writes a moment as docker's lists do: `2026-01-31 09:00:00 +0000 UTC`.
+pub fn moment(moment: Timestamp) -> String {
+    let text = moment.to_string();
+    format!("{} {} +0000 UTC", &text[..10], &text[11..19])
 }
 
 #[cfg(test)]
@@ -74,28 +59,10 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_dockers() {
-        const MINUTE: u64 = 60;
-        const HOUR: u64 = 3600;
-        const DAY: u64 = 86_400;
-        for (seconds, text) in [
-            (0, "Less than a second"),
-            (1, "1 second"),
-            (59, "59 seconds"),
-            (MINUTE, "About a minute"),
-            (2 * MINUTE, "2 minutes"),
-            (59 * MINUTE, "59 minutes"),
-            (HOUR, "About an hour"),
-            (HOUR + 29 * MINUTE, "About an hour"),
-            (HOUR + 30 * MINUTE, "2 hours"),
-            (47 * HOUR, "47 hours"),
-            (2 * DAY, "2 days"),
-            (13 * DAY, "13 days"),
-            (14 * DAY, "2 weeks"),
-            (60 * DAY, "2 months"),
-            (730 * DAY, "2 years"),
-        ] {
-            assert_eq!(age(Duration::from_secs(seconds)), text, "{seconds}");
-        }
+    fn moments_are_dockers() {
+        assert_eq!(
+            moment("2026-01-31T09:08:07.5Z".parse().unwrap()),
+            "2026-01-31 09:08:07 +0000 UTC"
+        );
     }
 }

@@ -1,0 +1,100 @@
+use std::process::ExitCode;
+
+use hull_engine::{Engine, EngineError};
+use hull_types::ErrorKind;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Perform;
+use crate::{
+    Failure,
+    args::{Globals, Inspect, Kind},
+    format, output,
+};
+
+impl Perform for Inspect {
+    fn perform(self, globals: &Globals) -> Result<ExitCode, Failure> {
+        let engine = globals.engine()?;
+        let (mut found, mut failures) = (Vec::new(), Vec::new());
+        for name in &self.names {
+            match self.look(&engine, name) {
+                Ok(value) => found.push(value),
+                Err(error) => failures.push(Failure::from(error)),
+            }
+        }
+        let text = match &self.format {
+            Some(format) => {
+                let texts: Result<Vec<String>, Failure> =
+                    found.iter().map(|value| format::one(format, value)).collect();
+                texts?.concat()
+            }
+            None => pretty(&Value::Array(found)),
+        };
+        output::print(&text)?;
+        for failure in &failures {
+            output::complain(&failure.report());
+        }
+        Ok(match failures.is_empty() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        })
+    }
+}
+
+impl Inspect {
+    fn look(&self, engine: &Engine, name: &str) -> Result<Value, EngineError> {
+        match self.kind {
+            Some(Kind::Container) => self.container(engine, name),
+            Some(Kind::Image) => image(engine, name),
+            None => match self.container(engine, name) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    image(engine, name).map_err(|other| match other.kind() {
+                        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::InvalidInput => error,
+                        _ => other,
+                    })
+                }
+                other => other,
+            },
+        }
+    }
+
+    fn container(&self, engine: &Engine, name: &str) -> Result<Value, EngineError> {
+        let listed = engine.find(name.strip_prefix('/').unwrap_or(name))?;
+        let mut value = engine.inspect(&listed);
+        if self.size {
+            let (own, all) = engine.sizes(&listed);
+            value["SizeRw"] = own.into();
+            value["SizeRootFs"] = all.into();
+        }
+        Ok(value)
+    }
+}
+
+fn image(engine: &Engine, name: &str) -> Result<Value, EngineError> {
+    let image = engine.inspect_image(name)?;
+    Ok(serde_json::to_value(image).unwrap_or_default())
+}
+
+/// Writes JSON with docker's four blanks.
+fn pretty(value: &Value) -> String {
+    let mut text = Vec::new();
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut text, formatter);
+    let mut text = match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(_) => value.to_string(),
+    };
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_indented_as_dockers() {
+        let value = serde_json::json!([{"Id": "1", "State": {"Pid": 1, "Error": ""}, "Args": []}]);
+        insta::assert_snapshot!(pretty(&value));
+    }
+}
