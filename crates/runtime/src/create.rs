@@ -53,7 +53,21 @@ pub struct Running {
 }
 
 /// Makes a container. The caller has to be single-threaded; the first process is its child.
-pub fn create(mut launch: Launch<'_>) -> Result<Created, StartError> {
+pub fn create(launch: Launch<'_>) -> Result<Created, StartError> {
+    make(launch, None)
+}
+
+/// Makes a container whose first process is a small init of our own: it runs the app, passes signals on, reaps, and ends
+/// as the app ends.
+///
+/// `forget` has to close every descriptor of the process it is called in: that init is a copy of the caller, keeps the
+/// caller's descriptors as long as the container lives, and would so hold pipes and locks open. (It is handed in because
+/// closing what others own is `hull-sys`'s to say.)
+pub fn create_with_init(launch: Launch<'_>, forget: fn()) -> Result<Created, StartError> {
+    make(launch, Some(forget))
+}
+
+fn make(mut launch: Launch<'_>, reaper: Option<fn()>) -> Result<Created, StartError> {
     namespaces::open_paths(launch.spec, &mut launch.join)?;
     let plan = Plan::of(&launch)?;
     let filter = filter(&launch);
@@ -81,6 +95,7 @@ pub fn create(mut launch: Launch<'_>) -> Result<Created, StartError> {
                     tasks: &tasks,
                     cgroups: &cgroups,
                     visited,
+                    reaper,
                 };
                 init.run(theirs)
             }
@@ -315,11 +330,6 @@ impl Drop for Newborn {
         };
         // Dead already, or about to be: either way it is ours to reap.
         let _gone = pidfd_send_signal(pidfd, Signal::KILL);
-        loop {
-            match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
-                Err(Errno::INTR) => {}
-                _ => break,
-            }
-        }
+        while let Err(Errno::INTR) = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {}
     }
 }

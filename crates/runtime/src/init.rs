@@ -9,7 +9,6 @@
 //! The child is a single-threaded copy of the parent with its own memory and descriptor table: everything is allowed, and
 //! everything it inherited is close-on-exec. It never returns into its caller's code.
 
-use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -29,12 +28,12 @@ use crate::error::{At as _, Failure, StartError, Step};
 use crate::launch::{Launch, Stdio};
 use crate::plan::{Assembly, Plan};
 use crate::process::{Ready, bind_to_parent, leave_keyring};
-use crate::rootfs;
 use crate::rootfs::inside::{Inside, Shape};
 use crate::rootfs::mounts::{Kind, Maker, READ_ONLY, attach};
 use crate::rootfs::superblock::{Depth, change_mount, clone_mount};
-use crate::rootfs::{Assembler, Parts, masks, put_on_old_root};
+use crate::rootfs::{Assembler, Parts, masks, put_aside, put_on_old_root};
 use crate::streams::{self, Terminal};
+use crate::{reaper, rootfs};
 
 /// Why the child ends before the app begins.
 #[derive(Debug)]
@@ -62,19 +61,32 @@ pub(crate) struct Init<'a> {
     pub(crate) cgroups: &'a [(String, std::path::PathBuf)],
     /// Mounts made while the parent visited joined namespaces, by their place in the plan.
     pub(crate) visited: Vec<Option<OwnedFd>>,
+    /// Split a small init off from the app; the function closes all of its descriptors.
+    pub(crate) reaper: Option<fn()>,
 }
 
 impl Init<'_> {
     /// Becomes the app, or reports why not and ends.
     pub(crate) fn run(mut self, channel: Channel) -> ! {
-        let Err(stop) = self.story(&channel);
-        if let Stop::Failed(error) = stop {
-            channel.report(error);
-        }
+        let ready = match self.stand(&channel) {
+            Ok(ready) => ready,
+            Err(Stop::Orphaned) => end(1),
+            Err(Stop::Failed(error)) => {
+                channel.report(error);
+                end(1)
+            }
+        };
+        let channel = match self.reaper {
+            Some(forget) => reaper::split(channel, forget),
+            None => channel,
+        };
+        let in_userns = self.plan.namespaces.maps.is_some();
+        channel.report(self.plan.process.exec(&ready, self.filter, in_userns));
         end(1)
     }
 
-    fn story(&mut self, channel: &Channel) -> Result<Infallible, Stop> {
+    /// Does everything up to the exec, and waits for the word to do that.
+    fn stand(&mut self, channel: &Channel) -> Result<Ready, Stop> {
         self.join_cgroups()?;
         let parts = self.receive_parts(channel)?;
         self.become_root()?;
@@ -97,16 +109,10 @@ impl Init<'_> {
         drop(terminal);
         // Waiting is also the check that the parent lives: had it died before the death signal was set, this reads the end.
         match channel.receive()? {
-            Some((Message::Start, _)) => {}
-            Some(_) => return Err(StartError::BadMessage.into()),
-            None => return Err(Stop::Orphaned),
+            Some((Message::Start, _)) => Ok(ready),
+            Some(_) => Err(StartError::BadMessage.into()),
+            None => Err(Stop::Orphaned),
         }
-        let in_userns = self.plan.namespaces.maps.is_some();
-        Err(self
-            .plan
-            .process
-            .exec(&ready, self.filter, in_userns)
-            .into())
     }
 
     /// By our own hand and before anything else is done in them: a write of `0` to `tasks` by a single-threaded process
@@ -189,7 +195,7 @@ impl Init<'_> {
         let former = umask(Mode::empty());
         let backstage = parts.backstage.as_fd();
         if self.plan.assembly == Assembly::Outside {
-            put_on_old_root(backstage).at(Step::AttachRoot, "")?;
+            put_aside(backstage).at(Step::AttachRoot, "")?;
         }
         put_on_old_root(parts.root.as_fd()).at(Step::AttachRoot, "")?;
         let root = Inside(parts.root.as_fd());

@@ -12,6 +12,7 @@
 //! | `init` | the child's story: mounts, pivot, user, exec |
 //! | `rootfs/` | overlay, `/dev`, mounts, masks, `@host` |
 //! | `process`, `user`, `lookup` | who the app is, with which powers; finding it; why it cannot be run |
+//! | `reaper` | the small init of `--init` |
 //! | `exec` | the same for a process in a running container |
 //! | `channel`, [`StartError`] | how the child's errors reach the parent with their errno |
 //! | [`seccomp`] | system call filters |
@@ -31,6 +32,7 @@ mod lookup;
 mod namespaces;
 mod plan;
 mod process;
+mod reaper;
 mod rootfs;
 pub mod seccomp;
 mod signal;
@@ -38,7 +40,7 @@ mod streams;
 mod sysctl;
 mod user;
 
-pub use create::{Created, Running, create};
+pub use create::{Created, Running, create, create_with_init};
 pub use error::{Failure, Stage, StartError, Step, Warning};
 pub use exec::{Exec, exec};
 pub use launch::{Filter, Join, Launch, RootFs, Stdio, Target, TerminalSize};

@@ -320,7 +320,7 @@ pub(crate) fn proc_of(pid: Pid) -> Result<OwnedFd, Failure> {
 /// Fails with `ENOTSUP` unless `fd` lies on procfs: what is written there means something only there.
 pub(crate) fn is_procfs(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-    match i64::from(fstatfs(fd)?.f_type) {
+    match fstatfs(fd)?.f_type {
         PROC_SUPER_MAGIC => Ok(()),
         _ => Err(Errno::NOTSUP),
     }

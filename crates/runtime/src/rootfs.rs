@@ -17,7 +17,7 @@ pub(crate) mod overlay;
 pub(crate) mod superblock;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hull_sys::Errno;
 use hull_sys::mount::MountAttr;
@@ -231,7 +231,7 @@ impl Assembler<'_> {
     fn inside(&self) -> Result<(OwnedFd, OwnedFd), Failure> {
         let backstage = self.backstage(Nodes::Bound);
         let tmpfs = backstage.tmpfs()?;
-        put_on_old_root(tmpfs.as_fd()).at(Step::Tmpfs, "")?;
+        put_aside(tmpfs.as_fd()).at(Step::Tmpfs, "")?;
         backstage.fill(tmpfs.as_fd())?;
         let root = match &self.launch.root {
             RootFs::Overlay {
@@ -322,14 +322,24 @@ impl Assembler<'_> {
     }
 }
 
-/// Attaches a mount over the root directory of the old mount tree, where it is out of everybody's way: path look-ups start
-/// below it, and it goes when the old root is detached.
+/// Attaches a mount over the root directory of the old mount tree: path look-ups start below it, and `pivot_root` wants the
+/// new root to be attached somewhere.
 pub(crate) fn put_on_old_root(mount: BorrowedFd<'_>) -> Result<(), Errno> {
+    attach_at(mount, "/")
+}
+
+/// Attaches a mount where it is out of everybody's way and goes when the old root is detached. Not over `/` as well: every
+/// mount stacked there would have to be detached by itself after the pivot. The caller has used `/proc`, so it exists.
+pub(crate) fn put_aside(mount: BorrowedFd<'_>) -> Result<(), Errno> {
+    attach_at(mount, "/proc")
+}
+
+fn attach_at(mount: BorrowedFd<'_>, place: &str) -> Result<(), Errno> {
     move_mount(
         mount,
         "",
         CWD,
-        Path::new("/"),
+        place,
         MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
     )
 }

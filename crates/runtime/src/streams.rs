@@ -40,7 +40,7 @@ impl Terminal {
         let stat = fstat(&master)?;
         let real = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
             && stat.st_rdev == makedev(5, 2)
-            && i64::from(fstatfs(&master)?.f_type) == DEVPTS_SUPER_MAGIC;
+            && fstatfs(&master)?.f_type == DEVPTS_SUPER_MAGIC;
         if !real {
             return Err(Errno::NOTTY);
         }
@@ -156,5 +156,5 @@ fn put(streams: [BorrowedFd<'_>; 3]) -> Result<(), Errno> {
 
 fn is_pipe(fd: BorrowedFd<'_>) -> bool {
     const PIPEFS_MAGIC: i64 = 0x5049_5045;
-    fstatfs(fd).is_ok_and(|stat| i64::from(stat.f_type) == PIPEFS_MAGIC)
+    fstatfs(fd).is_ok_and(|stat| stat.f_type == PIPEFS_MAGIC)
 }

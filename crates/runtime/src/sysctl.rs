@@ -42,7 +42,7 @@ impl Sysctl {
                 && !part.contains('/')
                 && !part.contains('\0')
         };
-        if !parts.iter().all(|part| sound(&part)) {
+        if !parts.iter().all(sound) {
             return Err(refused("is not a key"));
         }
         match namespace(&parts) {

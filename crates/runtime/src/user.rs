@@ -37,7 +37,7 @@ impl Wanted {
     /// Finds out, reading the files of the current root only as far as they are needed.
     pub(crate) fn find(&self, needs_home: bool) -> Result<Identity, Failure> {
         if self.words.is_none() && !needs_home {
-            return Ok(self.from_numbers("/".to_owned()));
+            return Ok(self.numbered("/".to_owned()));
         }
         let root = Root::open_path(Path::new("/")).map_err(|error| unreadable("/", &error))?;
         let passwd = read(&root, "/etc/passwd")?;
@@ -45,7 +45,7 @@ impl Wanted {
             None => {
                 let entry = entry_of(&passwd, |user| user.uid == self.numbers.uid);
                 let home = entry.map_or("/", |user| user.home);
-                Ok(self.from_numbers(home.to_owned()))
+                Ok(self.numbered(home.to_owned()))
             }
             Some(words) => {
                 let group = read(&root, "/etc/group")?;
@@ -57,7 +57,7 @@ impl Wanted {
         }
     }
 
-    fn from_numbers(&self, home: String) -> Identity {
+    fn numbered(&self, home: String) -> Identity {
         Identity {
             uid: self.numbers.uid,
             gid: self.numbers.gid,

@@ -14,6 +14,11 @@ pub(crate) const CASES: &[Case] = &[
     ("root_exec_is_like_the_first_process", exec_is_alike),
     ("root_exec_of_a_terminal", exec_terminal),
     ("root_exec_says_what_is_wrong", exec_errors),
+    ("root_small_init_passes_signals_and_reaps", small_init),
+    (
+        "root_small_init_leaves_the_terminal_to_the_app",
+        init_with_a_terminal,
+    ),
     ("root_exec_shows_nothing_of_the_host", exec_leaks_nothing),
 ];
 
@@ -111,7 +116,7 @@ fn exec_is_alike() {
     let home = Home::new();
     let group = Group::new("exec");
     let script = "cat /proc/self/cgroup /proc/self/uid_map; grep -E '^(Cap|NoNew|Seccomp|Groups|Sig[IB]|Uid)' /proc/self/status
-        for kind in user mnt pid net ipc uts cgroup; do readlink /proc/self/ns/$kind; done; pwd; ulimit -n; umask";
+        for kind in user mnt pid net ipc uts cgroup; do readlink /proc/self/ns/$kind; done; pwd; ls /; ulimit -n; umask";
     let mut first = spec(&["sh", "-c", &format!("({script}) > /report; sleep 100")]);
     first.process.as_mut().unwrap().rlimits = vec![hull_spec::runtime::Rlimit {
         kind: hull_spec::runtime::RlimitKind::Nofile,
@@ -202,4 +207,57 @@ fn exec_leaks_nothing() {
         assert!(run_in(&running, &group, &process).is_err(), "{number}");
     }
     stop(&running);
+}
+
+/// What a test process has open is few enough to stay open in pid 1.
+fn forget_nothing() {}
+
+fn small_init() {
+    let home = Home::new();
+    // An orphan ends while the app waits: pid 1 reaps it. Signals reach the app.
+    let script = "cat /proc/1/comm > /dev/null; (sleep 0.1 & ) ; trap 'echo term; exit 9' TERM; echo $$ > /ready
+        sleep 0.4; ps -o stat | grep -c Z; readlink /proc/1/exe || echo hidden; ls /proc/1/fd 2>/dev/null || echo hidden; while true; do sleep 0.1; done";
+    let spec = spec(&["sh", "-c", script]);
+    let (stdio, streams) = pipes();
+    let launch = launch(&spec, home.overlay(), stdio);
+    let running = hull_runtime::create_with_init(launch, forget_nothing)
+        .unwrap()
+        .start()
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(900));
+    pidfd_send_signal(&running.pidfd, Signal::TERM).unwrap();
+    let ended = streams.finish(&running);
+    assert_eq!(
+        (ended.code, ended.out.as_str(), ended.err.as_str()),
+        (9, "0\nhidden\nhidden\nterm\n", "")
+    );
+    assert_eq!(
+        std::fs::read_to_string(home.upper().join("ready")).unwrap(),
+        "2\n"
+    );
+
+    // The app's own errors are still told, and nothing stays.
+    let bad = crate::support::spec(&["/nope"]);
+    let (stdio, _streams) = pipes();
+    let launch = crate::support::launch(&bad, home.overlay(), stdio);
+    let error = hull_runtime::create_with_init(launch, forget_nothing).unwrap_err();
+    assert_eq!(error.exit_code(), 127);
+}
+
+fn init_with_a_terminal() {
+    let home = Home::new();
+    let spec = spec(&[
+        "sh",
+        "-c",
+        "sleep 0.1; read line; echo got $line; kill -9 $$",
+    ]);
+    let launch = launch(&spec, home.overlay(), Stdio::Terminal(SIZE));
+    let running = hull_runtime::create_with_init(launch, forget_nothing)
+        .unwrap()
+        .start()
+        .unwrap();
+    let master = running.terminal.as_ref().unwrap();
+    rustix::io::write(master, b"typed\n").unwrap();
+    assert_eq!(read_all(master), "typed\ngot typed\n");
+    assert_eq!(wait(&running), 137);
 }

@@ -2,10 +2,11 @@
 //!
 //! `cargo test -p hull-runtime --test it [FILTER…]`
 
-#![allow(
+#![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this is the test runner"
+    clippy::unwrap_used,
+    reason = "tests, and the program that runs them"
 )]
 
 mod basics;
@@ -73,7 +74,7 @@ fn run_all(names: impl Iterator<Item = &'static str>) -> ExitCode {
             println!("test {name} ... ok");
             passed += 1;
         } else {
-            println!("test {name} ... FAILED");
+            println!("test {name} ... FAILED ({})", output.status);
             print!("{}", String::from_utf8_lossy(&output.stdout));
             print!("{}", String::from_utf8_lossy(&output.stderr));
             failed += 1;

@@ -266,6 +266,7 @@ fn parent_death() {
         ]);
         match fork().unwrap() {
             Forked::Child => {
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
                 let null = || {
                     std::fs::File::options()
                         .read(true)
@@ -295,7 +296,7 @@ fn parent_death() {
                 drop(done);
                 let mut byte = [0];
                 assert_eq!(rustix::io::read(&ready, &mut byte), Ok(1));
-                assert_eq!(group.0.processes().unwrap().len(), 1 + usize::from(started));
+                assert!(!group.0.is_empty().unwrap());
                 pidfd_send_signal(&pidfd, Signal::KILL).unwrap();
                 waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).unwrap();
                 let patience = Instant::now() + Duration::from_secs(5);
