@@ -33,8 +33,10 @@ pub struct Facts {
     pub devices: Vec<Device>,
     /// The seccomp profile, if there is to be one.
     pub seccomp: Option<Seccomp>,
-    /// Host names of namespaces joined: whether a new one is made.
+    /// Which namespaces are another container's.
     pub joins: Joins,
+    /// The most open files that this caller can allow a process: what nobody asked for is not asked of the kernel in vain.
+    pub most_files: Option<u64>,
 }
 
 /// Which namespaces are another container's.
@@ -79,6 +81,8 @@ pub const CAPABILITIES: [&str; 14] = [
 ];
 /// How many ids a pod has.
 pub const ID_RANGE: u32 = 65_536;
+/// The hard limit on open files unless it says otherwise; the soft one is 1024.
+const OPEN_FILES: u64 = 524_288;
 /// The processes and threads a container may have unless it says otherwise.
 pub const PIDS: i64 = 4096;
 /// `/dev/shm` unless it says otherwise: docker's 64 MiB.
@@ -180,7 +184,7 @@ pub fn process(config: &Config, facts: &Facts) -> Process {
             inheritable: Vec::new(),
             ambient: Vec::new(),
         }),
-        rlimits: rlimits(&asked.ulimits),
+        rlimits: rlimits(&asked.ulimits, facts.most_files),
         no_new_privileges: config.request.security.no_new_privileges.unwrap_or(false),
         oom_score_adj: asked.oom_score_adj.map(i32::from),
         ..Process::default()
@@ -214,7 +218,7 @@ pub fn capabilities(security: &Security) -> Vec<String> {
 }
 
 /// Soft and hard limits on open files keep old programs from looping over a billion descriptors.
-fn rlimits(asked: &[Ulimit]) -> Vec<Rlimit> {
+fn rlimits(asked: &[Ulimit], most_files: Option<u64>) -> Vec<Rlimit> {
     let mut limits: Vec<Rlimit> = asked
         .iter()
         .filter_map(|ulimit| {
@@ -228,10 +232,11 @@ fn rlimits(asked: &[Ulimit]) -> Vec<Rlimit> {
         })
         .collect();
     if !limits.iter().any(|limit| limit.kind == RlimitKind::Nofile) {
+        let hard = most_files.map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
         limits.push(Rlimit {
             kind: RlimitKind::Nofile,
-            soft: 1024,
-            hard: 524_288,
+            soft: hard.min(1024),
+            hard,
         });
     }
     limits

@@ -188,7 +188,9 @@ impl EngineError {
                 return hull_registry::RegistryError::in_io(source)?.hint();
             }
             Self::Image(error) => return error.hint(),
-            Self::Pull { near, .. } if !near.is_empty() => {
+            Self::Pull { near, source, .. }
+                if !near.is_empty() && source.kind() == ErrorKind::NotFound =>
+            {
                 format!("did you mean {}?", near.join(" or "))
             }
             Self::Pull { source, .. } => return source.hint(),

@@ -65,6 +65,7 @@ impl Engine {
         wanted.request.security.privileged |= request.privileged;
         let facts = bundle::Facts {
             hostname: self.hostname(listed),
+            most_files: crate::start::most_files(),
             ..bundle::Facts::default()
         };
         let mut process = bundle::process(&wanted, &facts);

@@ -266,6 +266,7 @@ impl Engine {
             devices: self.devices(config)?,
             seccomp: self.seccomp(config)?,
             joins,
+            most_files: most_files(),
         })
     }
 
@@ -381,6 +382,21 @@ impl Engine {
             join(container.as_str(), JoinKind::Uts, &mut joins.uts)?;
         }
         Ok((list, joins))
+    }
+}
+
+/// Returns the most open files this process may allow others; none where it may raise limits.
+pub(crate) fn most_files() -> Option<u64> {
+    use rustix::{
+        process::{Resource, getrlimit},
+        thread::{CapabilitySet, capabilities},
+    };
+    let raises =
+        capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_RESOURCE));
+    if raises {
+        None
+    } else {
+        getrlimit(Resource::Nofile).maximum
     }
 }
 
