@@ -267,24 +267,36 @@ impl Images {
                 Err(error) => return self.remove_broken(index, asked, in_use, force).ok_or(error),
             };
             let by_name = self.asked_by_name(asked, &image);
-            let names = match &by_name {
-                Some(name) => vec![name.clone()],
-                None => image.names.clone(),
+            // Two manifests of one configuration are one image to who asks by id.
+            let same = match &by_name {
+                Some(_) => vec![image],
+                None if asked == image.digest.to_string() => vec![image],
+                None => self
+                    .listing(index)
+                    .images
+                    .into_iter()
+                    .filter(|other| other.id == image.id)
+                    .collect(),
             };
-            let is_last = by_name.is_none() || image.names.len() <= 1;
-            let is_used = in_use.contains(&image.digest) || in_use.contains(&image.id);
+            let all_names = || same.iter().flat_map(|image| &image.names);
+            let names: Vec<Reference> = match &by_name {
+                Some(name) => vec![name.clone()],
+                None => all_names().cloned().collect(),
+            };
+            let is_last = by_name.is_none() || all_names().count() <= 1;
+            let is_used =
+                |image: &Image| in_use.contains(&image.digest) || in_use.contains(&image.id);
             if force == Force::No {
-                if by_name.is_none() && image.names.len() > 1 {
+                if by_name.is_none() && names.len() > 1 {
                     return Err(ImageError::SeveralNames {
                         asked: asked.to_owned(),
-                        names: image
-                            .names
+                        names: names
                             .iter()
                             .map(|name| name.familiar(&self.short))
                             .collect(),
                     });
                 }
-                if is_last && is_used {
+                if is_last && same.iter().any(is_used) {
                     return Err(ImageError::InUse {
                         asked: asked.to_owned(),
                     });
@@ -297,9 +309,12 @@ impl Images {
                 untagged: names,
                 ..Removed::default()
             };
-            if is_last && !is_used {
-                index.remove(&image.listed);
-                removed.images.push(image.id);
+            if is_last {
+                for image in same.iter().filter(|image| !is_used(image)) {
+                    index.remove(&image.listed);
+                    removed.images.push(image.id.clone());
+                }
+                removed.images.dedup();
             }
             Ok(removed)
         })?;

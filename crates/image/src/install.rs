@@ -40,8 +40,9 @@ impl Installed {
         }
     }
 
-    pub(crate) fn digest(&self) -> &Digest {
-        &self.entry.digest
+    /// Returns the digest and the names under which it will be listed.
+    pub(crate) fn named(&self) -> (Digest, Vec<Reference>) {
+        (self.entry.digest.clone(), self.names.clone())
     }
 }
 

@@ -85,11 +85,6 @@ impl Body {
             ..Self::default()
         }
     }
-
-    pub(super) fn left(&self) -> u64 {
-        // Both are bounded by the limit on the archive.
-        self.stored.saturating_add(self.padding)
-    }
 }
 
 /// The contents of one entry as a stream; made by [`Reader::contents`].

@@ -404,7 +404,19 @@ impl<R: Read> Reader<R> {
     }
 
     fn skip_body(&mut self) -> Result<(), TarError> {
-        let mut left = std::mem::take(&mut self.body).left();
+        let Body {
+            stored, padding, ..
+        } = std::mem::take(&mut self.body);
+        self.skip(stored)?;
+        // umoci 0.4 ends a layer with the last file's contents: no padding, no end mark. Go's reader takes it, so such
+        // images are about.
+        match self.source.fill(padding)? {
+            0 => Ok(()),
+            _ => self.skip(padding),
+        }
+    }
+
+    fn skip(&mut self, mut left: u64) -> Result<(), TarError> {
         while left > 0 {
             let available = self.source.fill(left)?;
             if available == 0 {

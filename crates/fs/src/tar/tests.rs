@@ -571,3 +571,27 @@ proptest! {
         read_with(&bytes, limits).ok();
     }
 }
+
+#[test]
+fn the_last_file_may_lack_its_padding() {
+    let mut entry = Entry::new(EntryPath::parse(b"big").unwrap(), Kind::File);
+    entry.size = 700;
+    let whole = write_all(&[(entry, vec![1; 700])]);
+    let read = |length: usize| -> Result<bool, TarError> {
+        let mut reader = Reader::new(&whole[..length], Limits::default());
+        while reader.next_entry()?.is_some() {
+            while reader.chunk()?.is_some() {}
+        }
+        Ok(reader.end_was_marked())
+    };
+    let contents_end = BLOCK + 700;
+    assert!(!read(contents_end).unwrap());
+    assert!(matches!(
+        read(contents_end - 1),
+        Err(TarError::Truncated { .. })
+    ));
+    assert!(matches!(
+        read(contents_end + 1),
+        Err(TarError::Truncated { .. })
+    ));
+}

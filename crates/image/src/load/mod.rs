@@ -12,7 +12,7 @@ mod spool;
 use std::{fs::File, io::Read, path::Path};
 
 use hull_content::Session;
-use hull_types::{Platform, Reference};
+use hull_types::{Digest, Platform, Reference};
 
 use crate::{Image, ImageError, Images, Source, Wanted, install::Installed, layer::uncompressed};
 use layout::{Directory, Listed};
@@ -45,8 +45,12 @@ impl Input<'_> {
     }
 }
 
+/// The digest of what was loaded, and the names it got.
+type Loaded = (Digest, Vec<Reference>);
+
 impl Images {
-    /// Loads every image of a layout or archive. Of an image for several platforms the one for `platform` is taken.
+    /// Loads every image of a layout or archive. Of an image for several platforms the one for `platform` is taken. Each is
+    /// returned with the names it got now, whatever others it had.
     pub fn load(&self, input: Input<'_>, platform: &Platform) -> Result<Vec<Image>, ImageError> {
         let label = input.label();
         let entries = match input {
@@ -67,9 +71,12 @@ impl Images {
             }
             Input::Stream(stream) => self.load_archive(stream, platform, &label),
         }?;
-        let digests = entries.iter();
-        digests
-            .map(|digest| self.resolve(&digest.to_string()))
+        let loaded = entries.into_iter();
+        loaded
+            .map(|(digest, names)| {
+                let image = self.resolve(&digest.to_string())?;
+                Ok(Image { names, ..image })
+            })
             .collect()
     }
 
@@ -78,7 +85,7 @@ impl Images {
         from: &mut dyn Read,
         platform: &Platform,
         label: &str,
-    ) -> Result<Vec<hull_types::Digest>, ImageError> {
+    ) -> Result<Vec<Loaded>, ImageError> {
         self.all_or_nothing(|session| {
             let mut spool = self.spool(session, from, label)?;
             let listed = self.listed_in(session, &mut spool, platform, label)?;
@@ -129,7 +136,7 @@ impl Images {
         platform: &Platform,
         label: &str,
         source: &mut dyn Source,
-    ) -> Result<Vec<hull_types::Digest>, ImageError> {
+    ) -> Result<Vec<Loaded>, ImageError> {
         let mut installed: Vec<Installed> = Vec::new();
         let mut other = None;
         for image in listed {
@@ -150,10 +157,9 @@ impl Images {
                 what: label.to_owned(),
             }));
         }
-        let digests = installed.iter().map(|image| image.digest().clone());
-        let digests: Vec<_> = digests.collect();
+        let loaded = installed.iter().map(Installed::named).collect();
         self.list_installed(installed)?;
-        Ok(digests)
+        Ok(loaded)
     }
 }
 
