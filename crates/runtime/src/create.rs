@@ -165,9 +165,7 @@ fn raise(
 }
 
 /// Waits until the child says it stands; returns its terminal and whether it kept the caller's keyring.
-pub(crate) fn await_created(
-    channel: &Channel,
-) -> Result<(Option<OwnedFd>, Option<Errno>), StartError> {
+fn await_created(channel: &Channel) -> Result<(Option<OwnedFd>, Option<Errno>), StartError> {
     match channel.receive()? {
         Some((Message::Created { shared_keyring }, fds)) => {
             Ok((fds.into_iter().next(), shared_keyring))

@@ -24,7 +24,7 @@ use rustix::process::{DumpableBehavior, Gid, Pid, Uid, set_dumpable_behavior};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::channel::{self, Channel, Message};
-use crate::create::{Newborn, Running, await_created, await_exec, program};
+use crate::create::{Newborn, Running, await_exec, program};
 use crate::error::{At as _, Failure, StartError, Step, Warning};
 use crate::init::{Stop, end};
 use crate::launch::{Filter, Stdio, Target};
@@ -87,10 +87,9 @@ pub fn exec(request: Exec<'_>) -> Result<Running, StartError> {
         Err(errno) => return Err(Failure::new(Step::Clone, "", errno).into()),
     };
     drop((theirs, tasks, request.stdio));
-    let child = await_spawned(&ours)?;
+    let (child, terminal, shared_keyring) = await_entered(&ours)?;
     // Its work is done: it has ended, or is about to.
     drop(intermediate);
-    let (terminal, shared_keyring) = await_created(&ours)?;
     let mut warnings: Vec<_> = shared_keyring
         .map(|errno| Warning::SharedKeyring { errno })
         .into_iter()
@@ -113,19 +112,39 @@ pub fn exec(request: Exec<'_>) -> Result<Running, StartError> {
     })
 }
 
-fn await_spawned(channel: &Channel) -> Result<Newborn, StartError> {
-    match channel.receive()? {
-        Some((Message::Spawned(number), fds)) => {
-            let pid = Pid::from_raw(number);
-            match (pid, fds.into_iter().next()) {
-                (Some(pid), Some(pidfd)) => Ok(Newborn::new(pid, pidfd)),
-                _ => Err(StartError::BadMessage),
+/// The process, its terminal, and whether it kept the caller's keyring.
+type Entered = (Newborn, Option<OwnedFd>, Option<Errno>);
+
+/// Waits until the intermediate has said which process it made and that process has said that it stands.
+///
+/// They run side by side, so either may be heard first; a process that failed is still to be reaped.
+fn await_entered(channel: &Channel) -> Result<Entered, StartError> {
+    let mut child = None;
+    let mut outcome = None;
+    loop {
+        match channel.receive()? {
+            Some((Message::Spawned(number), fds)) => {
+                let pid = Pid::from_raw(number).ok_or(StartError::BadMessage)?;
+                let pidfd = fds.into_iter().next().ok_or(StartError::BadMessage)?;
+                child = Some(Newborn::new(pid, pidfd));
+            }
+            Some((Message::Created { shared_keyring }, fds)) => {
+                outcome = Some(Ok((fds.into_iter().next(), shared_keyring)));
+            }
+            Some((Message::Failed(failure), _)) => outcome = Some(Err(failure.into())),
+            Some((Message::Command(command), _)) => outcome = Some(Err(command.into())),
+            Some(_) => return Err(StartError::BadMessage),
+            // Both are gone; the intermediate may have failed before there was a second one.
+            None => {
+                let error = outcome.and_then(Result::err);
+                return Err(error.unwrap_or(StartError::InitDied { during: "exec" }));
             }
         }
-        Some((Message::Failed(failure), _)) => Err(failure.into()),
-        Some((Message::Command(command), _)) => Err(command.into()),
-        Some(_) => Err(StartError::BadMessage),
-        None => Err(StartError::InitDied { during: "exec" }),
+        (child, outcome) = match (child, outcome) {
+            (Some(child), Some(Ok((terminal, keyring)))) => return Ok((child, terminal, keyring)),
+            (Some(_), Some(Err(error))) => return Err(error),
+            unfinished => unfinished,
+        };
     }
 }
 

@@ -13,6 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     ("root_process_starts_clean", process_starts_clean),
     ("root_default_filter_is_loaded", default_filter),
     ("root_masked_paths_are_hidden", masks),
+    ("root_nothing_of_the_host_is_mounted", mount_table),
     ("root_read_only_root", read_only_root),
     ("root_dev_is_complete", dev_is_complete),
     ("root_devices_are_added", devices_are_added),
@@ -92,6 +93,31 @@ fn masks() {
          umount /proc/kcore 2>/dev/null || echo refused",
     );
     assert_eq!(out, "0\n0\nrefused\nrefused\nrefused\nrefused\n");
+}
+
+fn mount_table() {
+    let home = Home::new();
+    let out = shell(&home, "cut -d' ' -f5- /proc/self/mountinfo");
+    let lines: Vec<_> = out.lines().collect();
+    assert!(
+        lines[0].starts_with("/ ") && lines[0].contains(" - overlay overlay "),
+        "{out}"
+    );
+    let mut places: Vec<_> = lines
+        .iter()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert!(
+        places.iter().all(|place| *place == "/"
+            || place.starts_with("/dev")
+            || place.starts_with("/proc")
+            || place.starts_with("/sys")),
+        "{out}"
+    );
+    let all = places.len();
+    places.dedup();
+    assert_eq!(places.len(), all, "{out}");
+    assert!(!out.contains("ext4"), "{out}");
 }
 
 fn read_only_root() {

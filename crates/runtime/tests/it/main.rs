@@ -10,6 +10,7 @@
 )]
 
 mod basics;
+mod cost;
 mod entering;
 mod host;
 mod isolation;
@@ -42,6 +43,16 @@ fn main() -> ExitCode {
             .find(|(known, _)| known == name)
             .expect("the runner names a case it has");
         run();
+        return ExitCode::SUCCESS;
+    }
+    if arguments.first().is_some_and(|flag| flag == "--cost") {
+        let number = |at: usize, default| {
+            arguments
+                .get(at)
+                .map_or(default, |text| text.parse().unwrap())
+        };
+        let idle = std::time::Duration::from_millis(number(2, 0));
+        cost::measure(usize::try_from(number(1, 200)).unwrap(), idle);
         return ExitCode::SUCCESS;
     }
     let filters: Vec<&String> = arguments
