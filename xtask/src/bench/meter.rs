@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::unified;
+use crate::{unified, workspace};
 
 /// How long what is left may take to go.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -227,7 +227,11 @@ fn serve(work: &Receiver<Job>) {
 }
 
 fn measure(meter: &Meter, command: &mut Command, traces: &Traces) -> Result<Sample> {
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let said = workspace::scratch()?.join("said");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(&said)?);
     let before = traces.look(meter);
     let usage = meter.usage()?;
     let began = Instant::now();
@@ -236,7 +240,8 @@ fn measure(meter: &Meter, command: &mut Command, traces: &Traces) -> Result<Samp
     let left = wait_until_gone(meter, traces, &before);
     let cpu = meter.usage()?.saturating_sub(usage);
     if !status.success() {
-        bail!("{command:?} ended with {status}");
+        let said = std::fs::read_to_string(&said).unwrap_or_default();
+        bail!("{command:?} ended with {status}: {}", said.trim());
     }
     Ok(Sample { cpu, wall, left })
 }

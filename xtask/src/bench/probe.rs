@@ -1,6 +1,11 @@
 //! One container of Hull's, looked at while it runs: which cgroups it is in, and the bundle it was made from.
+//!
+//! Hull starts the `hull-monitor` that lies beside it, with its order on standard input. Beside a copy of `hull` lies a
+//! stand-in here, which keeps the order in a file and hands it on to the real one.
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -21,7 +26,10 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn take(ground: &Ground) -> Result<Self> {
-        run::checked(ground.hull().args([
+        let stand_in = StandIn::set_up(ground)?;
+        let mut hull = Command::new(&stand_in.hull);
+        hull.env("HULL_ROOT", ground.root());
+        hull.args([
             "run",
             "-d",
             "--network",
@@ -31,43 +39,60 @@ impl Probe {
             IMAGE,
             "sleep",
             "600",
-        ]))?;
-        let seen = look(ground);
+        ]);
+        run::checked(&mut hull)?;
+        let cgroup = cgroup(ground);
         run::checked(ground.hull().args(["rm", "-f", NAME]))?;
-        seen
+        Ok(Self {
+            cgroup: cgroup?,
+            spec: stand_in.spec()?,
+        })
     }
 }
 
-fn look(ground: &Ground) -> Result<Probe> {
+fn cgroup(ground: &Ground) -> Result<String> {
     let pid = run::checked(
         ground
             .hull()
             .args(["inspect", "--format", "{{.State.Pid}}", NAME]),
     )?;
-    let process = Path::new("/proc").join(pid.trim());
-    let read = |name: &str| {
-        std::fs::read_to_string(process.join(name))
-            .with_context(|| format!("cannot read {name} of the container"))
-    };
-    let status = read("status")?;
-    let monitor = status
-        .lines()
-        .find_map(|line| line.strip_prefix("PPid:"))
-        .context("a process has a parent")?;
-    Ok(Probe {
-        cgroup: read("cgroup")?,
-        spec: order(monitor.trim())?,
-    })
+    let path = Path::new("/proc").join(pid.trim()).join("cgroup");
+    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The monitor's standard input is the order it was started with, a file in memory.
-fn order(monitor: &str) -> Result<Value> {
-    let path = format!("/proc/{monitor}/fd/0");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read the monitor's order in {path}"))?;
-    let order: Value = serde_json::from_str(&text).context("the monitor's order is not JSON")?;
-    order
-        .get("spec")
-        .cloned()
-        .context("the monitor's order has no bundle")
+struct StandIn {
+    hull: PathBuf,
+    order: PathBuf,
+}
+
+impl StandIn {
+    fn set_up(ground: &Ground) -> Result<Self> {
+        let dir = ground.directory("probe")?;
+        let (hull, order, monitor) = (
+            dir.join("hull"),
+            dir.join("order"),
+            dir.join("hull-monitor"),
+        );
+        std::fs::copy(ground.program(), &hull)?;
+        let real = ground.program().with_file_name("hull-monitor");
+        let order_text = order.display();
+        let script = format!(
+            "#!/bin/sh\n/bin/cat > '{order_text}'\nexec '{}' < '{order_text}'\n",
+            real.display()
+        );
+        std::fs::write(&monitor, script)?;
+        std::fs::set_permissions(&monitor, std::fs::Permissions::from_mode(0o755))?;
+        Ok(Self { hull, order })
+    }
+
+    fn spec(&self) -> Result<Value> {
+        let text = std::fs::read_to_string(&self.order)
+            .context("the monitor was not started with an order")?;
+        let order: Value =
+            serde_json::from_str(&text).context("the monitor's order is not JSON")?;
+        order
+            .get("spec")
+            .cloned()
+            .context("the monitor's order has no bundle")
+    }
 }
