@@ -8,16 +8,22 @@
 
 mod attach;
 mod attached;
+mod commit;
 mod completion;
 mod confirm;
+mod cp;
 mod create;
+mod diff;
+mod doctor;
 mod each;
 mod exec;
+mod export;
 mod gc;
 mod image_inspect;
 mod image_prune;
 mod images;
 mod import;
+mod info;
 mod inspect;
 mod kill;
 mod load;
@@ -25,6 +31,7 @@ mod logs;
 mod man;
 mod pause;
 mod port;
+mod prune;
 mod ps;
 mod pull;
 mod rename;
@@ -37,8 +44,10 @@ mod start;
 mod stop;
 mod streams;
 mod tag;
+mod top;
 mod unpause;
 mod version;
+mod volume;
 mod wait;
 
 use std::{ffi::OsString, process::ExitCode};
@@ -143,7 +152,12 @@ pub static VERBS: &[Verb] = {
         verb::<args::Attach>("attach", Inside, &[]),
         verb::<args::Logs>("logs", Inside, &[]),
         verb::<args::Inspect>("inspect", Inside, &[]),
+        verb::<args::Top>("top", Inside, &[]),
         verb::<args::Port>("port", Inside, &[]),
+        verb::<args::Copy>("cp", Inside, &[]),
+        verb::<args::Diff>("diff", Inside, &[]),
+        verb::<args::Export>("export", Inside, &[]),
+        verb::<args::Commit>("commit", Inside, &[]),
         verb::<args::Images>("images", Images, &["image ls", "image list"]),
         verb::<args::Pull>("pull", Images, &[]),
         verb::<args::Load>("load", Images, &[]),
@@ -153,6 +167,15 @@ pub static VERBS: &[Verb] = {
         verb::<args::Rmi>("rmi", Images, &["image rm", "image remove"]),
         verb::<args::ImageInspect>("image inspect", Images, &["image inspect"]),
         verb::<args::ImagePrune>("image prune", Images, &["image prune"]),
+        verb::<args::Prune>("prune", Host, &[]),
+        verb::<args::ContainerPrune>("container prune", Containers, &["container prune"]),
+        verb::<args::VolumeList>("volume ls", Host, &["volume ls", "volume list"]),
+        verb::<args::VolumeCreate>("volume create", Host, &["volume create"]),
+        verb::<args::VolumeInspect>("volume inspect", Host, &["volume inspect"]),
+        verb::<args::VolumeRemove>("volume rm", Host, &["volume rm", "volume remove"]),
+        verb::<args::VolumePrune>("volume prune", Host, &["volume prune"]),
+        verb::<args::Info>("info", Host, &[]),
+        verb::<args::Doctor>("doctor", Host, &[]),
         verb::<args::Gc>("gc", Host, &[]),
         verb::<args::Version>("version", Host, &[]),
         verb::<args::Completion>("completion", Host, &[]),

@@ -19,13 +19,6 @@ impl Perform for Save {
         };
         let engine = globals.engine()?;
         let images: Vec<&str> = self.images.iter().map(String::as_str).collect();
-        // Before a file is made for them.
-        for image in &images {
-            engine
-                .images()?
-                .resolve(image)
-                .map_err(hull_engine::EngineError::from)?;
-        }
         let mut out = Destination::open("save", self.output.as_deref())?;
         let saved = engine.save_images(&images, &mut out, format);
         saved.map_err(|error| unless_nobody_reads(error.into()))?;

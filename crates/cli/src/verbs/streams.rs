@@ -44,7 +44,7 @@ impl Destination {
                 return Err(Failure::Usage(UsageError::Words {
                     verb: verb.to_owned(),
                     problem: "does not write an archive to a terminal".to_owned(),
-                    hint: "name a file with -o, or redirect standard output".to_owned(),
+                    hint: "redirect standard output to a file or a program".to_owned(),
                 }));
             }
             return Ok(Self::Standard(out.lock()));
