@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Failure,
     args::{Globals, Run, options::Caller},
-    help, output,
+    help, output, progress,
 };
 
 /// Carries out `hull run`.
@@ -33,6 +33,7 @@ pub(super) fn perform(
         attached::terminal_agrees("run", terminal, streams.stdin)?;
     }
     let engine = meant.globals.or(before).engine()?;
+    progress::of_container(&engine, meant.quiet, &meant.insecure);
     let created = engine.create(meant.request)?;
     if session.detach {
         behind(&engine, created)
