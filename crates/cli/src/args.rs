@@ -10,6 +10,7 @@ pub mod options;
 mod attach;
 mod commit;
 mod completion;
+mod container_prune;
 mod cp;
 mod create;
 mod diff;
@@ -44,6 +45,7 @@ mod tag;
 mod top;
 mod unpause;
 mod version;
+mod volume;
 mod wait;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -53,6 +55,7 @@ use clap::{ArgAction, ArgMatches, Command};
 pub use attach::Attach;
 pub use commit::Commit;
 pub use completion::{Completion, Shell};
+pub use container_prune::ContainerPrune;
 pub use cp::{Copy, Place};
 pub use create::Create;
 pub use diff::Diff;
@@ -87,6 +90,7 @@ pub use tag::Tag;
 pub use top::Top;
 pub use unpause::Unpause;
 pub use version::Version;
+pub use volume::{VolumeCreate, VolumeInspect, VolumeList, VolumePrune, VolumeRemove};
 pub use wait::Wait;
 
 // Options that every verb takes, before or after its name. (A doc comment would become every verb's description.)

@@ -49,7 +49,9 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::Template(_) => ErrorKind::InvalidInput,
             Self::Engine(error) => error.kind(),
-            Self::Read { .. } | Self::Write { .. } | Self::Streams { .. } | Self::Lost { .. } => ErrorKind::Unavailable,
+            Self::Read { .. } | Self::Write { .. } | Self::Streams { .. } | Self::Lost { .. } => {
+                ErrorKind::Unavailable
+            }
             Self::NobodyReads => ErrorKind::Interrupted,
         }
     }
@@ -63,7 +65,9 @@ impl Failure {
             Self::Lost { name } => Some(format!(
                 "`hull ps -a` shows what it does, `hull attach {name}` connects again"
             )),
-            Self::Streams { .. } | Self::Read { .. } | Self::Write { .. } | Self::NobodyReads => None,
+            Self::Streams { .. } | Self::Read { .. } | Self::Write { .. } | Self::NobodyReads => {
+                None
+            }
         }
     }
 

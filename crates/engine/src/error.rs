@@ -54,6 +54,8 @@ pub enum EngineError {
     NoSource(PathBuf),
     #[error("volume `{0}` does not exist")]
     NoVolume(String),
+    #[error("volume `{volume}` is used by container `{container}`")]
+    VolumeInUse { volume: String, container: String },
     #[error("container `{container}` does not publish port {port}")]
     NotPublished { container: String, port: String },
     #[error("{} is no device", .0.display())]
@@ -165,7 +167,7 @@ impl EngineError {
                 source: Errno::EXIST,
                 ..
             } => ErrorKind::AlreadyExists,
-            Self::WrongState { .. } => ErrorKind::WrongState,
+            Self::WrongState { .. } | Self::VolumeInUse { .. } => ErrorKind::WrongState,
             Self::NeedsRoot(_) => ErrorKind::Denied,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::File {
@@ -218,6 +220,9 @@ impl EngineError {
             Self::WillNotDie { .. } => {
                 "a process in it waits in the kernel for a disk or a network; see `hull top`"
                     .to_owned()
+            }
+            Self::VolumeInUse { container, .. } => {
+                format!("`hull rm {container}` removes the container first")
             }
             Self::NeedsRoot(_) => {
                 "ordinary users can run `@host` so far: hull run --rm @host -- COMMAND".to_owned()

@@ -17,7 +17,7 @@ use crate::{EngineError, bundle::ID_RANGE};
 /// The first range. Below it lie the ids that distributions hand out to people.
 const FIRST: u32 = 524_288;
 /// How many ranges there are, up to 1,879,048,191: what lies above is left to systemd's own containers.
-const COUNT: u32 = (1_879_048_192 - FIRST) / ID_RANGE;
+pub(crate) const COUNT: u32 = (1_879_048_192 - FIRST) / ID_RANGE;
 
 /// Takes a range for a pod; returns its first id.
 pub(crate) fn take(root: impl AsFd, pod: &PodId) -> Result<u32, EngineError> {
@@ -94,6 +94,17 @@ pub(crate) fn collect(
         }
     }
     Ok(freed)
+}
+
+/// Returns how many ranges are left out because the host has given ids in them to its users.
+pub(crate) fn given_away() -> u32 {
+    let taken = subordinate();
+    let ranges = (0..COUNT).map(|at| FIRST + at * ID_RANGE);
+    let lost = ranges.filter(|base| {
+        let mut taken = taken.iter();
+        taken.any(|range| range.0 < base + ID_RANGE && *base < range.1)
+    });
+    u32::try_from(lost.count()).unwrap_or(COUNT)
 }
 
 /// Reads which ids the host has given to its users. A file that is not there gives none.

@@ -16,6 +16,7 @@ mod commit;
 mod config;
 mod copy;
 mod diff;
+mod doctor;
 mod error;
 mod exec;
 mod export;
@@ -23,6 +24,7 @@ mod files;
 mod filter;
 mod ids;
 mod images;
+mod info;
 mod inspect;
 mod logs;
 pub mod near;
@@ -38,6 +40,7 @@ mod start;
 mod status;
 mod stop;
 pub mod template;
+mod top;
 mod tree;
 mod volumes;
 
@@ -54,6 +57,7 @@ pub use commit::Commit;
 pub use config::{AnonymousVolume, Config, ImageSource, ImageUse, PATH};
 pub use copy::{Copied, CopyError, From as CopyFrom, Manner, To as CopyTo};
 pub use diff::Difference;
+pub use doctor::{Check, Verdict};
 pub use error::{EngineError, ReportedFailure};
 pub use exec::ExecRequest;
 pub use filter::ContainerFilter;
@@ -71,6 +75,7 @@ pub use settings::Settings;
 pub use start::{How, Order, Started};
 pub use status::Listed;
 pub use stop::Done;
+pub use top::Process;
 
 /// One installation of Hull, as its caller sees it.
 #[derive(Debug)]

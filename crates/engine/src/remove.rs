@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use hull_state::{Held, StateError, Status};
 use hull_types::{ContainerName, DiffId, Digest, PodId};
 
-use crate::{Engine, EngineError, Listed};
+use crate::{ContainerFilter, Engine, EngineError, Listed};
 
 /// Whether a running container is ended first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,25 +240,38 @@ impl Engine {
             .collect())
     }
 
-    /// Removes all stopped containers; returns their names.
-    pub fn prune_containers(&self) -> Result<Vec<String>, EngineError> {
-        let mut removed = Vec::new();
-        for container in self.list()?.0 {
+    /// Returns the stopped containers that all `filters` admit: what [`Self::prune_containers`] would remove.
+    pub fn stopped_containers(
+        &self,
+        filters: &[ContainerFilter],
+    ) -> Result<Vec<Listed>, EngineError> {
+        let mut listed = self.list()?.0;
+        listed.retain(|container| {
             let stopped = matches!(
                 container.status,
                 Status::Stopped { .. } | Status::Vanished { .. } | Status::Created
             );
-            if stopped && !container.pod.held {
-                match self.remove_listed(&container, Force::No, false) {
-                    Ok(()) => removed.push(container.container().name.to_string()),
-                    Err(EngineError::State(
-                        StateError::Held { .. } | StateError::NotFound { .. },
-                    )) => {}
-                    Err(error) => return Err(error),
+            stopped && !container.pod.held && ContainerFilter::all_admit(filters, container)
+        });
+        Ok(listed)
+    }
+
+    /// Removes the stopped containers that all `filters` admit; says which, and how much they had written.
+    pub fn prune_containers(&self, filters: &[ContainerFilter]) -> Result<Swept, EngineError> {
+        let mut swept = Swept::default();
+        for container in self.stopped_containers(filters)? {
+            let (bytes, _) = self.sizes(&container);
+            match self.remove_listed(&container, Force::No, false) {
+                Ok(()) => {
+                    swept.removed.push(container.container().name.to_string());
+                    swept.bytes += bytes;
                 }
+                // Somebody took it up, or was faster.
+                Err(EngineError::State(StateError::Held { .. } | StateError::NotFound { .. })) => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(removed)
+        Ok(swept)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Volumes that containers of this engine use.
 
 use std::{
+    collections::HashSet,
     fs::File,
     os::fd::{AsFd, OwnedFd},
     path::Path,
@@ -12,14 +13,14 @@ use hull_fs::{
 };
 use hull_snapshot::WhiteoutMarks;
 use hull_types::PodId;
-use hull_volume::{VolumeError, Volumes};
+use hull_volume::{Volume, VolumeError, Volumes};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
 };
 
 use crate::{
-    AnonymousVolume, Config, CopyError, Engine, EngineError,
+    AnonymousVolume, Config, CopyError, Engine, EngineError, Listed, Swept,
     copy::{Contents, IdMaps, Made, Owners, Place, Side, Top, Walk},
     request::{CopyUp, Mount},
 };
@@ -31,6 +32,63 @@ impl Engine {
         } else {
             Err(EngineError::NeedsRoot("use volumes"))
         }
+    }
+
+    /// Returns all volumes, and for each whether a container has it.
+    pub fn volume_list(&self) -> Result<Vec<(Volume, bool)>, EngineError> {
+        let used: HashSet<String> = self.list()?.0.iter().flat_map(volume_names).collect();
+        let volumes = self.volumes()?.list()?.into_iter();
+        Ok(volumes
+            .map(|volume| {
+                let used = used.contains(&volume.name);
+                (volume, used)
+            })
+            .collect())
+    }
+
+    /// Makes a volume, unless there is one of that name.
+    pub fn create_volume(&self, name: &str) -> Result<(), EngineError> {
+        self.volumes()?
+            .ensure(name, None, |_| Ok::<(), EngineError>(()))?;
+        Ok(())
+    }
+
+    /// Returns where a volume's files are.
+    pub fn volume_data(&self, name: &str) -> Result<std::path::PathBuf, EngineError> {
+        Ok(self.volumes()?.data(name)?)
+    }
+
+    /// Removes a volume that no container has.
+    pub fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let listed = self.list()?.0;
+        let user = listed
+            .iter()
+            .find(|listed| volume_names(listed).any(|used| used == name));
+        if let Some(user) = user {
+            return Err(EngineError::VolumeInUse {
+                volume: name.to_owned(),
+                container: user.container().name.to_string(),
+            });
+        }
+        Ok(self.volumes()?.remove(name)?)
+    }
+
+    /// Removes the volumes that no container has: those that nobody named, and with `all` every one. Says which, and how much
+    /// they held.
+    pub fn prune_volumes(&self, all: bool) -> Result<Swept, EngineError> {
+        let mut swept = Swept::default();
+        for (volume, used) in self.volume_list()? {
+            if used || (volume.pod.is_none() && !all) {
+                continue;
+            }
+            let data = self.volumes()?.data(&volume.name).ok();
+            let bytes =
+                data.and_then(|data| hull_fs::disk_usage(std::fs::File::open(data).ok()?).ok());
+            self.volumes()?.remove(&volume.name)?;
+            swept.bytes += bytes.map_or(0, |usage| usage.bytes);
+            swept.removed.push(volume.name);
+        }
+        Ok(swept)
     }
 
     /// Makes the volumes that a new container needs: those named that do not exist yet, and one of its own for each place that
@@ -135,4 +193,16 @@ impl Engine {
         place.finish()?;
         Ok(())
     }
+}
+
+/// Returns the volumes that a container has, named by somebody or not.
+fn volume_names(listed: &Listed) -> impl Iterator<Item = String> {
+    let mounts = listed.config.request.mounts.iter();
+    let named = mounts.filter_map(|mount| match mount {
+        Mount::Volume { name, .. } => name.as_ref().map(|name| name.as_str().to_owned()),
+        _ => None,
+    });
+    let anonymous = listed.config.anonymous.iter();
+    let anonymous = anonymous.map(|volume| volume.name.clone());
+    named.chain(anonymous).collect::<Vec<_>>().into_iter()
 }

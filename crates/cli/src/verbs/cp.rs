@@ -1,4 +1,8 @@
-use std::{path::Path, process::ExitCode};
+use std::{
+    io::{self, IsTerminal},
+    path::Path,
+    process::ExitCode,
+};
 
 use hull_engine::{Copied, CopyFrom, CopyTo, Engine, EngineError, Manner};
 
@@ -33,9 +37,9 @@ impl Perform for Copy {
             let note = format!("{} is a device and was left out", device.display());
             output::notes(&[note]);
         }
-        if !self.quiet {
+        // As with docker, only somebody who looks on is told. Standard output may be the archive.
+        if !self.quiet && io::stderr().is_terminal() {
             let size = human::size(copied.bytes);
-            // Standard output may be the archive.
             output::complain(&format!(
                 "Successfully copied {size} to {}\n",
                 name(&self.to)

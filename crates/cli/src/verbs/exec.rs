@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     Failure,
-    args::{Exec, Globals, options::{self, Caller}},
+    args::{
+        Exec, Globals,
+        options::{self, Caller},
+    },
     output,
     terminal::{Near, Outcome, Passing, Pty, Signals, Wish, callers_size, relay},
 };
@@ -112,16 +115,17 @@ impl Exec {
             ends_input: false,
             signals,
         };
-        let mut far = Pty::new(master, running.pidfd.as_fd()).map_err(|source| Failure::Streams {
-            what: "use the terminal",
-            source,
-        })?;
+        let mut far =
+            Pty::new(master, running.pidfd.as_fd()).map_err(|source| Failure::Streams {
+                what: "use the terminal",
+                source,
+            })?;
         let outcome = relay(&mut far, near, |signal| pass_on(&running, signal))?;
         match outcome {
             Outcome::Left => leave(far.into_master()),
-            Outcome::Signalled(signal) => {
-                Ok(ExitCode::from(u8::try_from(128 + signal.number()).unwrap_or(255)))
-            }
+            Outcome::Signalled(signal) => Ok(ExitCode::from(
+                u8::try_from(128 + signal.number()).unwrap_or(255),
+            )),
             Outcome::Exited(_) | Outcome::Gone | Outcome::Fed => wait(&running),
         }
     }

@@ -15,30 +15,39 @@ use crate::{
 impl Perform for Inspect {
     fn perform(self, globals: &Globals) -> Result<ExitCode, Failure> {
         let engine = globals.engine()?;
-        let (mut found, mut failures) = (Vec::new(), Vec::new());
-        for name in &self.names {
-            match self.look(&engine, name) {
-                Ok(value) => found.push(value),
-                Err(error) => failures.push(Failure::from(error)),
-            }
-        }
-        let text = match &self.format {
-            Some(format) => {
-                let texts: Result<Vec<String>, Failure> =
-                    found.iter().map(|value| format::one(format, value)).collect();
-                texts?.concat()
-            }
-            None => pretty(&Value::Array(found)),
-        };
-        output::print(&text)?;
-        for failure in &failures {
-            output::complain(&failure.report());
-        }
-        Ok(match failures.is_empty() {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        })
+        let looked = self.names.iter();
+        let looked = looked.map(|name| self.look(&engine, name).map_err(Failure::from));
+        print_objects(looked, self.format.as_deref())
     }
+}
+
+/// Prints what was found as docker does: all in one array, or each by the template. What was not found is told after it.
+pub(super) fn print_objects(
+    looked: impl Iterator<Item = Result<Value, Failure>>,
+    format: Option<&str>,
+) -> Result<ExitCode, Failure> {
+    let (mut found, mut failures) = (Vec::new(), Vec::new());
+    for looked in looked {
+        match looked {
+            Ok(value) => found.push(value),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    let text = match format {
+        Some(format) => {
+            let texts = found.iter().map(|value| format::one(format, value));
+            texts.collect::<Result<Vec<String>, Failure>>()?.concat()
+        }
+        None => pretty(&Value::Array(found)),
+    };
+    output::print(&text)?;
+    for failure in &failures {
+        output::complain(&failure.report());
+    }
+    Ok(match failures.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
 }
 
 impl Inspect {

@@ -105,7 +105,11 @@ impl Ps {
 /// Makes a row what lists show: short, unless nothing is to be shortened, with the command in quotes.
 fn shown(mut row: Value, size: Option<(u64, u64)>, whole: bool) -> Value {
     let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
-    let (id, command, mounts) = (text(&row, "ID"), text(&row, "Command"), text(&row, "Mounts"));
+    let (id, command, mounts) = (
+        text(&row, "ID"),
+        text(&row, "Command"),
+        text(&row, "Mounts"),
+    );
     row["Command"] = quoted(&command, if whole { usize::MAX } else { 20 }).into();
     if !whole {
         row["ID"] = id.chars().take(12).collect::<String>().into();
@@ -184,11 +188,19 @@ mod tests {
     #[test]
     fn the_table_is_as_reviewed() {
         let rows = [
-            shown(row("web", "nginx -g 'daemon off;'", "Up 2 minutes"), None, false),
+            shown(
+                row("web", "nginx -g 'daemon off;'", "Up 2 minutes"),
+                None,
+                false,
+            ),
             shown(row("job", "true", "Exited (0) 1 second ago"), None, false),
         ];
         insta::assert_snapshot!(LIST.text(None, &rows).unwrap());
-        let whole = shown(row("web", "nginx -g 'daemon off;'", "Up"), Some((1000, 5_000_000)), true);
+        let whole = shown(
+            row("web", "nginx -g 'daemon off;'", "Up"),
+            Some((1000, 5_000_000)),
+            true,
+        );
         insta::assert_snapshot!(LIST.text(Some("json"), &[whole]).unwrap());
         let wide = r"table {{.Names}}\t{{.CreatedAt}}\t{{.Mounts}}\t{{.Size}}";
         insta::assert_snapshot!(LIST.text(Some(wide), &rows).unwrap());
