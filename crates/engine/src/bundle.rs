@@ -33,6 +33,8 @@ pub struct Facts {
     pub devices: Vec<Device>,
     /// The seccomp profile, if there is to be one.
     pub seccomp: Option<Seccomp>,
+    /// Whether the host shows its message queues at /dev/mqueue.
+    pub host_queues: bool,
     /// Which namespaces are another container's.
     pub joins: Joins,
     /// The most open files that this caller can allow a process: what nobody asked for is not asked of the kernel in vain.
@@ -308,12 +310,14 @@ fn mounts(config: &Config, facts: &Facts) -> Vec<Mount> {
         ),
     ];
     if request.namespaces.ipc == IpcNamespace::Host {
-        mounts.push(mount(
-            "/dev/mqueue",
-            "bind",
-            "/dev/mqueue",
-            &["rbind", "nosuid", "noexec", "nodev"],
-        ));
+        if facts.host_queues {
+            mounts.push(mount(
+                "/dev/mqueue",
+                "bind",
+                "/dev/mqueue",
+                &["rbind", "nosuid", "noexec", "nodev"],
+            ));
+        }
         mounts.push(mount(
             "/dev/shm",
             "bind",

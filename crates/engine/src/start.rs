@@ -51,10 +51,38 @@ pub struct Started {
 }
 
 impl Engine {
-    /// Works out everything a monitor needs to start a container whose pod the caller holds.
+    /// Works out everything a monitor needs to start a container whose pod the caller holds. Where that fails, what was taken
+    /// for the start is given back, and a container that is to be removed when it ends goes.
     pub fn order(
         &self,
         held: Held,
+        id: ContainerId,
+        name: &ContainerName,
+        config: &Config,
+        how: How,
+    ) -> Result<Order, EngineError> {
+        match self.prepare(&held, id, name, config, how) {
+            Ok(order) => {
+                // Its copy in the order is the same open file: the lock is never let go.
+                drop(held);
+                Ok(order)
+            }
+            Err(error) => {
+                ids::collect(self.store().root(), |pod| *pod != held.id).ok();
+                if config.request.remove {
+                    self.store().discard(held).ok();
+                    for volume in &config.anonymous {
+                        self.volumes()?.remove(&volume.name).ok();
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        held: &Held,
         id: ContainerId,
         name: &ContainerName,
         config: &Config,
@@ -112,8 +140,6 @@ impl Engine {
             numbers: Numbers::default(),
         };
         let journal = duplicate(held.as_fd())?;
-        // The copy is the same open file: the lock is never let go.
-        drop(held);
         Ok(Order {
             handover,
             descriptors: Descriptors {
@@ -132,6 +158,10 @@ impl Engine {
             mut handover,
             descriptors,
         } = order;
+        hull_monitor::keep_from_programs().map_err(|source| EngineError::System {
+            what: "keep our files from the monitor",
+            source,
+        })?;
         handover.numbers = Numbers {
             journal: inheritable(&descriptors.journal)?,
             layers: descriptors
@@ -267,6 +297,7 @@ impl Engine {
             seccomp: self.seccomp(config)?,
             joins,
             most_files: most_files(),
+            host_queues: Path::new("/dev/mqueue").exists(),
         })
     }
 

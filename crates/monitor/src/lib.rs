@@ -28,5 +28,5 @@ pub use handover::{
     Report, Rootfs, exit_code,
 };
 pub use log::{Line, LogOptions, LogParser, LogWriter, Stream, open_all};
-pub use program::main;
+pub use program::{keep_from_programs, main};
 pub use supervise::supervise;

@@ -20,6 +20,12 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Keeps every descriptor but the streams from programs that this process will start: a monitor lives long, and what its caller
+/// was started with (a lock, a pipe that somebody reads to its end) is not its to hold.
+pub fn keep_from_programs() -> Result<(), rustix::io::Errno> {
+    hull_sys::close_range::set_cloexec_from(3)
+}
+
 fn run() -> Result<u8, MonitorError> {
     // A session of our own: what the caller's terminal sends to its processes is not for us.
     rustix::process::setsid().ok();
