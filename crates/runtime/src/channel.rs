@@ -2,13 +2,12 @@
 //!
 //! ```text
 //!   parent                               child
-//!   Parts(slots) + descriptors  ──────▶           (several when there are many)
-//!   Ready                       ──────▶           nothing more will come: begin
+//!   Parts(slots) + descriptors  ──────▶           (several when there are many; the last one says so)
 //!                               ◀──────  Created  + terminal master     or  Failed / Command
 //!   Start                       ──────▶
 //!                               ◀──────  end of file: the exec closed it  or  Failed / Command
 //! ```
-//! End of file says who is gone: a child whose parent died reads it instead of `Ready` or `Start` and exits; a parent reads
+//! End of file says who is gone: a child whose parent died reads it instead of `Parts` or `Start` and exits; a parent reads
 //! it instead of `Created` when the child was killed. Neither side's socket survives in the other, as descriptor tables
 //! are not shared.
 
@@ -33,8 +32,10 @@ pub(crate) struct Channel(OwnedFd);
 /// What is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
-    Parts(Vec<Slot>),
-    Ready,
+    Parts {
+        slots: Vec<Slot>,
+        last: bool,
+    },
     Created {
         shared_keyring: Option<Errno>,
     },
@@ -81,14 +82,22 @@ impl Channel {
         }
     }
 
-    /// Sends parts in as many messages as their number needs, then says that nothing more will come.
+    /// Sends parts in as many messages as their number needs: at least one, for the last says that no more will come.
     pub(crate) fn send_parts(&self, parts: &[(Slot, OwnedFd)]) -> Result<(), Errno> {
-        for chunk in parts.chunks(MOST_DESCRIPTORS) {
-            let slots = chunk.iter().map(|(slot, _)| *slot).collect();
+        let mut rest = parts;
+        loop {
+            let (chunk, after) = rest.split_at(rest.len().min(MOST_DESCRIPTORS));
+            let message = Message::Parts {
+                slots: chunk.iter().map(|(slot, _)| *slot).collect(),
+                last: after.is_empty(),
+            };
             let fds: Vec<_> = chunk.iter().map(|(_, fd)| fd.as_fd()).collect();
-            self.send(&Message::Parts(slots), &fds)?;
+            self.send(&message, &fds)?;
+            if after.is_empty() {
+                return Ok(());
+            }
+            rest = after;
         }
-        self.send(&Message::Ready, &[])
     }
 
     /// Waits for the next message. None: the other end is gone.
@@ -142,7 +151,7 @@ impl AsFd for Channel {
 
 impl Message {
     const PARTS: u8 = 1;
-    const READY: u8 = 2;
+    const LAST_PARTS: u8 = 2;
     const CREATED: u8 = 3;
     const START: u8 = 4;
     const SPAWNED: u8 = 5;
@@ -152,11 +161,10 @@ impl Message {
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self {
-            Self::Parts(slots) => {
-                bytes.push(Self::PARTS);
+            Self::Parts { slots, last } => {
+                bytes.push(if *last { Self::LAST_PARTS } else { Self::PARTS });
                 slots.iter().for_each(|slot| bytes.extend(slot.encode()));
             }
-            Self::Ready => bytes.push(Self::READY),
             Self::Created { shared_keyring } => {
                 bytes.push(Self::CREATED);
                 let errno = shared_keyring.map_or(0, Errno::raw_os_error);
@@ -185,14 +193,14 @@ impl Message {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = bytes;
         let message = match take(&mut rest)? {
-            [Self::PARTS] => {
+            [kind @ (Self::PARTS | Self::LAST_PARTS)] => {
                 let mut slots = Vec::new();
                 while !rest.is_empty() {
                     slots.push(Slot::decode(take(&mut rest)?)?);
                 }
-                Self::Parts(slots)
+                let last = kind == Self::LAST_PARTS;
+                Self::Parts { slots, last }
             }
-            [Self::READY] => Self::Ready,
             [Self::CREATED] => {
                 let errno = i32::from_le_bytes(take(&mut rest)?);
                 let shared_keyring = (errno != 0).then(|| Errno::from_raw_os_error(errno));
@@ -255,13 +263,14 @@ mod tests {
     fn messages_round_trip() {
         let failure = Failure::new(Step::Mount, "/pröc", Errno::PERM).detail("said");
         for message in [
-            Message::Parts(vec![
-                Slot::Root,
-                Slot::Backstage,
-                Slot::Mount(700),
-                Slot::Cgroup,
-            ]),
-            Message::Ready,
+            Message::Parts {
+                slots: vec![Slot::Root, Slot::Backstage, Slot::Mount(700), Slot::Cgroup],
+                last: false,
+            },
+            Message::Parts {
+                slots: Vec::new(),
+                last: true,
+            },
             Message::Created {
                 shared_keyring: None,
             },
@@ -279,7 +288,7 @@ mod tests {
             &[][..],
             &[99],
             &[Message::FAILED, 1],
-            &[Message::READY, 0],
+            &[Message::START, 0],
             &[Message::PARTS, 9, 9],
         ] {
             assert_eq!(Message::decode(bad), None);
@@ -307,9 +316,12 @@ mod tests {
             .collect();
         one.send_parts(&parts).unwrap();
         let mut got = 0;
-        while let Some((Message::Parts(slots), fds)) = other.receive().unwrap() {
+        while let Some((Message::Parts { slots, last }, fds)) = other.receive().unwrap() {
             assert_eq!(slots.len(), fds.len());
             got += fds.len();
+            if last {
+                break;
+            }
         }
         assert_eq!(got, 450);
         drop(one);

@@ -17,8 +17,10 @@ use hull_sys::mount::MountAttr;
 use hull_sys::namespaces::unshare;
 use hull_sys::seccomp::SockFilter;
 use hull_sys::{Errno, net};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, statx};
-use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::fs::{AtFlags, CWD, Mode, StatxFlags, statx};
+use rustix::mount::{
+    MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount,
+};
 use rustix::process::{Gid, Uid, fchdir, pivot_root, umask};
 use rustix::system::{setdomainname, sethostname};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -28,10 +30,11 @@ use crate::error::{At as _, Failure, StartError, Step};
 use crate::launch::{Launch, Stdio};
 use crate::plan::{Assembly, Plan};
 use crate::process::{Ready, bind_to_parent, leave_keyring};
-use crate::rootfs::inside::{Inside, Shape};
+use crate::rootfs::inside::{Inside, Shape, until_exec};
+use crate::rootfs::masks::Masks;
 use crate::rootfs::mounts::{Kind, Maker, READ_ONLY, attach};
 use crate::rootfs::superblock::{Depth, change_mount, clone_mount};
-use crate::rootfs::{Assembler, Parts, masks, put_aside, put_on_old_root};
+use crate::rootfs::{Assembler, Parts, put_aside, put_on_old_root};
 use crate::streams::{self, Terminal};
 use crate::{reaper, rootfs};
 
@@ -128,10 +131,12 @@ impl Init<'_> {
         let mut slots = Vec::new();
         loop {
             match channel.receive()? {
-                Some((Message::Parts(named), fds)) if named.len() == fds.len() => {
+                Some((Message::Parts { slots: named, last }, fds)) if named.len() == fds.len() => {
                     slots.extend(named.into_iter().zip(fds));
+                    if last {
+                        break;
+                    }
                 }
-                Some((Message::Ready, _)) => break,
                 Some(_) => return Err(StartError::BadMessage.into()),
                 None => return Err(Stop::Orphaned),
             }
@@ -192,7 +197,8 @@ impl Init<'_> {
 
     /// Puts the parts together and makes the result the root.
     fn build_root(&self, parts: &Parts) -> Result<Option<Terminal>, Failure> {
-        let former = umask(Mode::empty());
+        // Until `become_user` sets the app's: modes are as written.
+        umask(Mode::empty());
         let backstage = parts.backstage.as_fd();
         if self.plan.assembly == Assembly::Outside {
             put_aside(backstage).at(Step::AttachRoot, "")?;
@@ -205,11 +211,15 @@ impl Init<'_> {
         let proc = self.mount_all(root, parts)?;
         self.place_files(root, backstage)?;
         self.write_sysctls(proc.as_ref())?;
-        masks::freeze(root, self.plan.frozen.iter().map(AsRef::as_ref))?;
-        masks::mask(root, backstage, self.plan.masked.iter().map(AsRef::as_ref))?;
+        let masks = Masks {
+            root,
+            proc: proc.as_ref().map(AsFd::as_fd),
+            backstage,
+        };
+        masks.freeze(self.plan.frozen.iter().map(AsRef::as_ref))?;
+        masks.hide(self.plan.masked.iter().map(AsRef::as_ref))?;
         let terminal = self.open_terminal(root)?;
-        root.make_dirs(&self.plan.process.cwd)
-            .at(Step::WorkDir, &self.plan.process.cwd)?;
+        self.make_working_directory(root)?;
         if self.plan.read_only_root {
             let attr = MountAttr {
                 set: READ_ONLY,
@@ -218,8 +228,18 @@ impl Init<'_> {
             change_mount(root, Depth::One, &attr).at(Step::ReadOnlyPath, "/")?;
         }
         pivot(root.as_fd()).at(Step::Pivot, "")?;
-        umask(former);
         Ok(terminal)
+    }
+
+    /// docker's rule: a working directory that is not there is made, and is root's.
+    fn make_working_directory(&self, root: Inside<'_>) -> Result<(), Failure> {
+        let path = self.plan.process.cwd.as_path();
+        if path == Path::new("/") {
+            return Ok(());
+        }
+        root.mount_point(path, Shape::Directory)
+            .map(until_exec)
+            .at(Step::WorkDir, path)
     }
 
     fn attach_disk(&self, root: Inside<'_>, place: &Path, disk: &OwnedFd) -> Result<(), Failure> {
@@ -241,14 +261,20 @@ impl Init<'_> {
                 Maker::Inside => None,
             };
             match (&mount.kind, brought.and_then(Option::as_ref)) {
-                (_, Some(brought)) => mount.attach(root, brought)?,
+                (kind, Some(brought)) => {
+                    mount.attach(root, brought)?;
+                    if *kind == Kind::Proc && mount.destination == Path::new("/proc") {
+                        proc = brought.try_clone().ok();
+                    }
+                }
                 (Kind::Dev, None) => self.mount_dev(root, parts, &mount.destination)?,
                 (Kind::Cgroup, None) => self.mount_cgroups(root, parts, index)?,
                 (kind, None) => {
                     let fresh = mount.make_fresh(None)?;
                     mount.attach(root, &fresh)?;
-                    if *kind == Kind::Proc {
-                        proc = Some(fresh);
+                    match *kind == Kind::Proc && mount.destination == Path::new("/proc") {
+                        true => proc = Some(fresh),
+                        false => until_exec(fresh),
                     }
                 }
             }
@@ -266,7 +292,7 @@ impl Init<'_> {
             .mount_point(place, Shape::Directory)
             .at(Step::MountPoint, place)?;
         clone_mount(&parts.backstage, "dev", depth, &MountAttr::default())
-            .and_then(|dev| attach(dev.as_fd(), target.as_fd()))
+            .and_then(|dev| attach(dev.as_fd(), target.as_fd()).map(|()| until_exec(dev)))
             .at(Step::Mount, place)
     }
 
@@ -277,17 +303,16 @@ impl Init<'_> {
         let target = root
             .mount_point(place, Shape::Directory)
             .at(Step::MountPoint, place)?;
-        let attr = MountAttr {
-            set: mount.options.set,
-            ..MountAttr::default()
-        };
         let failed = |errno| Failure::new(Step::Mount, place, errno);
         if let ([(name, _)], [only]) = (self.cgroups, parts.cgroups.as_slice())
             && name.is_empty()
         {
-            change_mount(only, Depth::One, &attr).map_err(failed)?;
             return attach(only.as_fd(), target.as_fd()).map_err(failed);
         }
+        let attr = MountAttr {
+            set: mount.options.set,
+            ..MountAttr::default()
+        };
         let dir = match parts.cgroups.is_empty() {
             true => clone_mount(&parts.backstage, "empty", Depth::One, &attr),
             false => clone_mount(&parts.backstage, "cgroup", Depth::One, &attr),
@@ -295,22 +320,24 @@ impl Init<'_> {
         let dir = dir.map_err(failed)?;
         attach(dir.as_fd(), target.as_fd()).map_err(failed)?;
         for ((name, _), clone) in self.cgroups.iter().zip(&parts.cgroups) {
-            change_mount(clone, Depth::One, &attr).map_err(failed)?;
-            let target = Inside(dir.as_fd())
-                .find(Path::new(name), OFlags::DIRECTORY)
-                .map_err(failed)?;
-            attach(clone.as_fd(), target.as_fd()).map_err(failed)?;
+            // A directory of ours that nobody else has seen yet: the name is what it says.
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+            move_mount(clone, "", &dir, name.as_str(), flags).map_err(failed)?;
         }
+        until_exec(target);
+        until_exec(dir);
         Ok(())
     }
 
     /// Binds the given files, and devices with a place outside `/dev`.
     fn place_files(&self, root: Inside<'_>, backstage: BorrowedFd<'_>) -> Result<(), Failure> {
-        let bind = |from: &Path, to: &Path| {
+        let bind = |from: &Path, to: &Path| -> Result<(), Failure> {
             let target = root.mount_point(to, Shape::File).at(Step::MountPoint, to)?;
             clone_mount(backstage, from, Depth::One, &MountAttr::default())
-                .and_then(|file| attach(file.as_fd(), target.as_fd()))
-                .at(Step::File, to)
+                .and_then(|file| attach(file.as_fd(), target.as_fd()).map(|()| until_exec(file)))
+                .at(Step::File, to)?;
+            until_exec(target);
+            Ok(())
         };
         for (index, (path, _)) in self.launch.files.iter().enumerate() {
             bind(&Path::new("files").join(index.to_string()), path)?;
@@ -366,10 +393,12 @@ fn pivot(root: BorrowedFd<'_>) -> Result<(), Errno> {
     fchdir(root)?;
     pivot_root(".", ".")?;
     let own = mount_id(root, c"", AtFlags::EMPTY_PATH)?;
-    while mount_id(CWD, c"/..", AtFlags::empty())? != own {
+    loop {
         unmount(".", UnmountFlags::DETACH)?;
+        if mount_id(CWD, c"/..", AtFlags::empty())? == own {
+            return Ok(());
+        }
     }
-    rustix::process::chdir("/")
 }
 
 fn mount_id(dir: BorrowedFd<'_>, path: &std::ffi::CStr, flags: AtFlags) -> Result<u64, Errno> {

@@ -93,9 +93,9 @@ impl Plan {
         size.1.as_deref()
     }
 
-    /// Says whether the spec mounts cgroups.
-    pub(crate) fn wants_cgroups(&self) -> bool {
-        self.mounts.iter().any(|mount| mount.kind == Kind::Cgroup)
+    /// Returns the spec's mount of the container's cgroups.
+    pub(crate) fn cgroup_mount(&self) -> Option<&Planned> {
+        self.mounts.iter().find(|mount| mount.kind == Kind::Cgroup)
     }
 
     /// Returns where devices go that do not lie in `/dev`.

@@ -32,6 +32,7 @@ use rustix::thread::{
 use crate::error::{At as _, Failure, StartError, Step, Warning};
 use crate::lookup::{self, DEFAULT_PATH};
 use crate::namespaces::put;
+use crate::rootfs::inside::lexical;
 use crate::user::{Identity, Wanted};
 
 /// The app's process, decided.
@@ -92,7 +93,7 @@ impl ProcessPlan {
             args: strings(&process.args, "the command")?,
             command: command.clone(),
             env: process.env.clone(),
-            cwd: process.cwd.clone(),
+            cwd: lexical(&process.cwd),
             who: Wanted {
                 words: user.map(str::to_owned),
                 numbers: process.user.clone(),
@@ -155,7 +156,6 @@ impl ProcessPlan {
         in_userns: bool,
         filtered: bool,
     ) -> Result<(), Failure> {
-        let who = || identity.uid.to_string();
         umask(Mode::from_raw_mode(self.umask));
         if let Some(scheduling) = &self.scheduler {
             hull_sys::process::set_scheduling(scheduling).at(Step::Scheduler, "CPU")?;
@@ -164,16 +164,9 @@ impl ProcessPlan {
             hull_sys::process::set_io_priority(class, level).at(Step::Scheduler, "I/O")?;
         }
         caps::drop_bounding_except(self.caps.bounding).at(Step::Capabilities, "")?;
-        if identity.uid != 0 {
-            set_keep_capabilities(true).at(Step::Capabilities, "")?;
+        if !(in_userns && identity.is_root()) {
+            set_ids(identity, groups_denied)?;
         }
-        if !groups_denied {
-            let groups: Vec<_> = identity.groups.iter().copied().map(Gid::from_raw).collect();
-            set_thread_groups(&groups).at(Step::SetIds, who())?;
-        }
-        let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
-        set_thread_res_gid(gid, gid, gid).at(Step::SetIds, who())?;
-        set_thread_res_uid(uid, uid, uid).at(Step::SetIds, who())?;
         if self.no_new_privileges {
             set_no_new_privs(true).at(Step::NoNewPrivileges, "")?;
         }
@@ -231,6 +224,21 @@ impl ProcessPlan {
             false => self.caps.apply(in_userns),
         }
     }
+}
+
+/// Changes to the ids of `identity`, with capabilities kept. (In a user namespace the child has become root already.)
+fn set_ids(identity: &Identity, groups_denied: bool) -> Result<(), Failure> {
+    let refused = |errno| Failure::new(Step::SetIds, identity.uid.to_string(), errno);
+    if identity.uid != 0 {
+        set_keep_capabilities(true).map_err(refused)?;
+    }
+    if !groups_denied {
+        let groups: Vec<_> = identity.groups.iter().copied().map(Gid::from_raw).collect();
+        set_thread_groups(&groups).map_err(refused)?;
+    }
+    let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    set_thread_res_gid(gid, gid, gid).map_err(refused)?;
+    set_thread_res_uid(uid, uid, uid).map_err(refused)
 }
 
 /// Child: replaces the session keyring. Used-up keyrings (200 a user by default) are no reason not to start.

@@ -283,7 +283,7 @@ impl Assembler<'_> {
 
     fn backstage(&self, nodes: Nodes) -> Backstage<'_> {
         let host = matches!(self.launch.root, RootFs::HostOverlay { .. });
-        let hierarchies = match self.plan.wants_cgroups() {
+        let hierarchies = match self.plan.cgroup_mount().is_some() {
             true => self.cgroups.iter().map(|(name, _)| name.as_str()).collect(),
             false => Vec::new(),
         };
@@ -310,14 +310,16 @@ impl Assembler<'_> {
     }
 
     fn cgroup_clones(&self) -> Result<Vec<OwnedFd>, Failure> {
-        if !self.plan.wants_cgroups() {
+        let Some(mount) = self.plan.cgroup_mount() else {
             return Ok(Vec::new());
-        }
+        };
+        let attr = MountAttr {
+            set: mount.options.set,
+            ..MountAttr::default()
+        };
         self.cgroups
             .iter()
-            .map(|(name, dir)| {
-                clone_mount(CWD, dir, Depth::One, &MountAttr::default()).at(Step::Mount, name)
-            })
+            .map(|(name, dir)| clone_mount(CWD, dir, Depth::One, &attr).at(Step::Mount, name))
             .collect()
     }
 }

@@ -33,6 +33,13 @@ pub(crate) struct Identity {
     pub(crate) home: String,
 }
 
+impl Identity {
+    /// Says whether this is root and nothing besides.
+    pub(crate) fn is_root(&self) -> bool {
+        self.uid == 0 && self.gid == 0 && self.groups.is_empty()
+    }
+}
+
 impl Wanted {
     /// Finds out, reading the files of the current root only as far as they are needed.
     pub(crate) fn find(&self, needs_home: bool) -> Result<Identity, Failure> {

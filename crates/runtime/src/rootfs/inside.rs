@@ -4,7 +4,7 @@
 //! that may not be read can still be mounted on), and failures stay an errno, because that is what crosses the channel.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use hull_sys::Errno;
@@ -56,74 +56,89 @@ impl Inside<'_> {
 
     /// Finds `path`, making it (and the directories above) when it is not there.
     pub(crate) fn mount_point(self, path: &Path, shape: Shape) -> Result<OwnedFd, Errno> {
-        let flags = match shape {
-            Shape::Directory => OFlags::DIRECTORY,
-            Shape::File => OFlags::empty(),
-        };
-        match self.find(path, flags) {
-            Err(Errno::NOENT) => {}
-            found => return found,
-        }
         match shape {
-            Shape::Directory => self.make_dirs(path)?,
-            Shape::File => self.make_file(path)?,
+            Shape::Directory => self.directory(path, ResolveFlags::empty()),
+            Shape::File => self.file(path),
         }
-        self.find(path, flags)
     }
 
     /// Finds the directory `path` on which procfs or sysfs goes: it must be one, not a link to somewhere else.
     pub(crate) fn plain_dir(self, path: &Path) -> Result<OwnedFd, Errno> {
-        let rules = ResolveFlags::NO_SYMLINKS;
+        self.directory(path, ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// Finds the directory `path`, making it and those above it that do not exist: owned by the caller, 0755.
+    ///
+    /// The path has no `..`: its last component is an entry of what the rest leads to.
+    fn directory(self, path: &Path, rules: ResolveFlags) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY;
         match self.open(path, flags, Mode::empty(), rules) {
             Err(Errno::NOENT) => {}
             found => return found,
         }
-        self.make_dirs(path)?;
-        self.open(path, flags, Mode::empty(), rules)
-    }
-
-    /// Makes the directory `path` and those above it that do not exist, owned by the caller, 0755.
-    pub(crate) fn make_dirs(self, path: &Path) -> Result<(), Errno> {
-        let mut made = PathBuf::from("/");
-        for component in path.components() {
-            made.push(match component {
-                Component::RootDir | Component::CurDir | Component::Prefix(_) => continue,
-                // Through the kernel, as `..` after a symbolic link is not the directory the text says.
-                Component::ParentDir => OsStr::new(".."),
-                Component::Normal(name) => name,
-            });
-            let (Some(parent), Some(name)) = (made.parent(), made.file_name()) else {
-                continue;
-            };
-            match self.find(&made, OFlags::DIRECTORY) {
-                Ok(_) => continue,
-                Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
-            }
-            let parent = self.find(parent, OFlags::DIRECTORY)?;
-            match mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
+        let (parent, name) = split(path)?;
+        let parent = self.directory(parent, rules)?;
+        match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
         }
-        Ok(())
+        // NOFOLLOW: what is there now is what was made, or no directory.
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = openat(&parent, name, flags, Mode::empty());
+        until_exec(parent);
+        made
     }
 
-    fn make_file(self, path: &Path) -> Result<(), Errno> {
-        let above = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let parent = above.unwrap_or(Path::new("/"));
-        let name = path.file_name().ok_or(Errno::INVAL)?;
-        self.make_dirs(parent)?;
-        let parent = self.find(parent, OFlags::DIRECTORY)?;
+    fn file(self, path: &Path) -> Result<OwnedFd, Errno> {
+        match self.find(path, OFlags::empty()) {
+            Err(Errno::NOENT) => {}
+            found => return found,
+        }
+        let (parent, name) = split(path)?;
+        let parent = self.directory(parent, ResolveFlags::empty())?;
         // EXCL: a link planted as the last component is an error, never followed.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        match openat(parent, name, flags, Mode::from_raw_mode(0o644)) {
-            Ok(_) | Err(Errno::EXIST) => Ok(()),
+        match openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
+            Ok(file) => {
+                until_exec(parent);
+                Ok(file)
+            }
+            Err(Errno::EXIST) => self.find(path, OFlags::NOFOLLOW),
             Err(errno) => Err(errno),
         }
+    }
+}
+
+/// Makes a path absolute and resolves `.` and `..` as text, as docker does: what the rules about paths judge is then what is
+/// used, and every component is a name.
+pub(crate) fn lexical(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => drop(clean.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
+}
+
+/// Takes the last component off a path; a path without a directory in front lies in the root.
+fn split(path: &Path) -> Result<(&Path, &OsStr), Errno> {
+    let name = path.file_name().ok_or(Errno::INVAL)?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    Ok((parent.unwrap_or(Path::new("/")), name))
+}
+
+/// Leaves a descriptor of the child's to the exec, which closes it with all the others: closing each by hand is a system call
+/// more for every mount. The numbers stay low, so that a container with many mounts does not run out of them.
+pub(crate) fn until_exec(fd: OwnedFd) {
+    const MOST: i32 = 256;
+    match fd.as_raw_fd() {
+        ..MOST => std::mem::forget(fd),
+        _ => drop(fd),
     }
 }
 
@@ -156,7 +171,7 @@ mod tests {
             inside
                 .mount_point(Path::new("/link/d"), Shape::Directory)
                 .map(drop),
-            Err(Errno::NOENT),
+            Err(Errno::NOTDIR),
             "a dangling link is not made into a directory behind anybody's back"
         );
         std::fs::create_dir(home.path().join("outside")).unwrap();

@@ -12,7 +12,7 @@
 //! the tree meanwhile can lead a mount elsewhere.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use hull_spec::runtime::{Mount, Spec};
 use hull_sys::Errno;
@@ -21,7 +21,7 @@ use hull_sys::mount::MountAttr;
 use rustix::fs::{CWD, FileType, fstat};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, MoveMountFlags, move_mount};
 
-use super::inside::{Inside, Shape};
+use super::inside::{Inside, Shape, lexical, until_exec};
 use super::options::{Bind, Options};
 use super::superblock::{Depth, Superblock, change_mount, clone_mount};
 use crate::error::{At as _, Failure, StartError, Step};
@@ -93,7 +93,12 @@ pub(crate) fn plan(
 }
 
 fn plan_one(mount: &Mount, namespaces: &Namespaces, join: &Join) -> Result<Planned, StartError> {
-    let destination = lexical(&mount.destination)?;
+    let destination = lexical(&mount.destination);
+    if destination == Path::new("/") {
+        return Err(StartError::Invalid(
+            "nothing can be mounted over the container's root".into(),
+        ));
+    }
     let mut options = Options::parse(&mount.options);
     let kind = kind(mount, &destination, &options)?;
     if let Ok(below) = destination.strip_prefix("/proc") {
@@ -172,24 +177,6 @@ fn maker(kind: &Kind, namespaces: &Namespaces, join: &Join) -> Maker {
         Kind::Mqueue => of(CloneFlags::NEWIPC, join.ipc.is_some()),
         Kind::Devpts | Kind::Tmpfs | Kind::Dev | Kind::Cgroup => Maker::Inside,
     }
-}
-
-/// Destinations are absolute; `.` and `..` are resolved as text, so that the rules about /proc see what is meant.
-fn lexical(path: &Path) -> Result<PathBuf, StartError> {
-    let mut clean = PathBuf::from("/");
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => clean.push(name),
-            Component::ParentDir => drop(clean.pop()),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    if clean == Path::new("/") {
-        return Err(StartError::Invalid(
-            "nothing can be mounted over the container's root".into(),
-        ));
-    }
-    Ok(clean)
 }
 
 fn spec_maps_are(mount: &Mount, namespaces: &Namespaces) -> bool {
@@ -287,6 +274,8 @@ impl Planned {
     }
 
     /// Attaches the mount at its destination, which is made when it is not there.
+    ///
+    /// The place's descriptor stays open until the exec.
     pub(crate) fn attach(&self, root: Inside<'_>, mount: &OwnedFd) -> Result<(), Failure> {
         let place = match self.kind {
             // These must be ordinary directories: behind a link, masks and sysctls would miss them.
@@ -297,7 +286,9 @@ impl Planned {
             _ => root.mount_point(&self.destination, Shape::Directory),
         };
         let place = place.at(Step::MountPoint, &self.destination)?;
-        attach(mount.as_fd(), place.as_fd()).at(Step::Mount, &self.destination)
+        attach(mount.as_fd(), place.as_fd()).at(Step::Mount, &self.destination)?;
+        until_exec(place);
+        Ok(())
     }
 }
 
