@@ -236,20 +236,42 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        std::fs::remove_dir_all(&self.0).ok();
+        // Overlay leaves a directory that nobody may enter.
+        if let (Some(parent), Some(name)) = (self.0.parent(), self.0.file_name())
+            && let Ok(parent) = std::fs::File::open(parent)
+        {
+            hull_fs::remove_tree(&parent, name).ok();
+        }
     }
 }
 
-/// Runs a try in a child of its own, which ends with what the kernel answered.
+/// Runs a try in a child of its own, which ends with what the kernel answered. In a user namespace of its own it has ids.
 fn in_child(flags: CloneFlags, probe: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let clone = Clone3 {
         flags,
         cgroup: None,
     };
     match clone.spawn()? {
-        Forked::Child => end(probe()),
-        Forked::Parent { pidfd, .. } => outcome(&pidfd),
+        Forked::Child => {
+            drop(go);
+            end(wait_for_end(&wait).and_then(|()| probe()))
+        }
+        Forked::Parent { pid, pidfd } => {
+            let mapped = match flags.contains(CloneFlags::NEWUSER) {
+                true => map_ids(pid.as_raw_pid()),
+                false => Ok(()),
+            };
+            drop(go);
+            mapped.and(outcome(&pidfd))
+        }
     }
+}
+
+/// Waits until the other end of a pipe is closed.
+fn wait_for_end(wait: &OwnedFd) -> Result<(), Errno> {
+    let mut byte = [0];
+    rustix::io::read(wait, &mut byte[..]).map(drop)
 }
 
 #[expect(
@@ -293,9 +315,7 @@ fn with_userns(probe: impl FnOnce(&OwnedFd) -> Result<(), Errno>) -> Result<(), 
     match clone.spawn()? {
         Forked::Child => {
             drop(go);
-            let mut byte = [0];
-            // It ends when the other end is closed.
-            end(rustix::io::read(&wait, &mut byte[..]).map(drop))
+            end(wait_for_end(&wait))
         }
         Forked::Parent { pid, pidfd } => {
             let pid = pid.as_raw_pid();
@@ -312,13 +332,20 @@ fn with_userns(probe: impl FnOnce(&OwnedFd) -> Result<(), Errno>) -> Result<(), 
 }
 
 fn map_ids(pid: i32) -> Result<(), Errno> {
-    let caller = rustix::process::geteuid().as_raw();
-    let map = match caller {
-        0 => "0 524288 65536".to_owned(),
-        caller => format!("0 {caller} 1"),
+    let write = |file: &str, text: &str| {
+        std::fs::write(format!("/proc/{pid}/{file}"), text)
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     };
-    std::fs::write(format!("/proc/{pid}/uid_map"), map)
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    let caller = rustix::process::geteuid();
+    if caller.is_root() {
+        write("uid_map", "0 524288 65536")?;
+        return write("gid_map", "0 524288 65536");
+    }
+    write("uid_map", &format!("0 {} 1", caller.as_raw()))?;
+    // Whoever maps only a group of his own has to give up changing groups first.
+    write("setgroups", "deny")?;
+    let group = rustix::process::getegid().as_raw();
+    write("gid_map", &format!("0 {group} 1"))
 }
 
 fn tmpfs() -> Result<(), Errno> {

@@ -177,6 +177,8 @@ impl Engine {
             hierarchies.remove_if_empty(&parent).ok();
         }
         let root: &Path = &self.places.root;
+        // First what says that the others are there: whoever opens it from now on makes anew what is missing.
+        std::fs::remove_file(root.join("VERSION")).ok();
         for directory in ["pods", "names", "garbage", "ids"] {
             if std::fs::remove_dir(root.join(directory)).is_err() && root.join(directory).exists() {
                 return;
@@ -186,7 +188,6 @@ impl Engine {
         std::fs::remove_file(run.join("hierarchies")).ok();
         std::fs::remove_dir(run.join("pods")).ok();
         std::fs::remove_dir(run).ok();
-        std::fs::remove_file(root.join("VERSION")).ok();
         for made in root
             .ancestors()
             .take_while(|path| path.starts_with(topmost))

@@ -88,7 +88,12 @@ mod tests {
                 "No space left on device (os error 28)",
                 Some("sysctl -w user.max_user_namespaces=15000")
             ),
-            check("swap", Verdict::Degraded, "not counted", Some("boot with swapaccount=1")),
+            check(
+                "swap",
+                Verdict::Degraded,
+                "not counted",
+                Some("boot with swapaccount=1")
+            ),
         ]));
     }
 }

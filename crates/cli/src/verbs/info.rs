@@ -51,7 +51,11 @@ fn text(info: &Value) -> String {
             (Value::String(text), _) => text.clone(),
             (Value::Array(list), _) => {
                 let texts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-                texts.join(if *field == "SecurityOptions" { "; " } else { " " })
+                texts.join(if *field == "SecurityOptions" {
+                    "; "
+                } else {
+                    " "
+                })
             }
             (other, _) => other.to_string(),
         };

@@ -124,10 +124,7 @@ impl Perform for ContainerPrune {
     }
 }
 
-fn container_filters(
-    engine: &Engine,
-    filters: &[Filter],
-) -> Result<Vec<ContainerFilter>, Failure> {
+fn container_filters(engine: &Engine, filters: &[Filter]) -> Result<Vec<ContainerFilter>, Failure> {
     filters
         .iter()
         .map(|filter| Ok(engine.container_filter(&filter.name, &filter.value)?))
