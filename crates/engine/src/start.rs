@@ -136,6 +136,11 @@ impl Engine {
             attachable: behind,
             log: log_options(config),
             remove: config.request.remove,
+            anonymous: config
+                .anonymous
+                .iter()
+                .map(|volume| volume.name.clone())
+                .collect(),
             init: asked.init,
             numbers: Numbers::default(),
         };

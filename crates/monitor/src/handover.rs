@@ -49,6 +49,9 @@ pub struct Handover {
     pub log: LogOptions,
     /// Whether the pod is removed when it ends.
     pub remove: bool,
+    /// Volumes that nobody named: they go with a pod that is removed when it ends.
+    #[serde(default)]
+    pub anonymous: Vec<String>,
     /// Whether Hull's own init runs as the first process.
     pub init: bool,
     /// The numbers under which the program finds its descriptors.

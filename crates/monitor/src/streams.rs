@@ -240,16 +240,22 @@ impl Streams {
                 Role::Source(_) | Role::Sink(_) => {}
             }
         }
+        for at in closed.into_iter().rev() {
+            self.sources.remove(at);
+        }
         let now = Instant::now();
         for (at, sink) in self.sinks.iter_mut().enumerate() {
             if sink.bytes == 0 {
                 sink.moved = now;
-            } else if !sink.flush(now) || now.duration_since(sink.moved) > PATIENCE {
+            } else if !sink.flush(now) {
+                // Whoever read our own output has left: the app finds its pipe closed, as in any pipeline.
+                if let SinkFile::Own { stream, .. } = sink.file {
+                    self.sources.retain(|source| source.stream != stream);
+                }
+                gone.push(at);
+            } else if sink.is_stuck(now) {
                 gone.push(at);
             }
-        }
-        for at in closed.into_iter().rev() {
-            self.sources.remove(at);
         }
         gone.sort_unstable();
         gone.dedup();
@@ -390,20 +396,20 @@ impl Streams {
             && polled[0].revents().contains(PollFlags::IN)
     }
 
-    /// Tells everyone attached how it ended, after all it wrote; gives each a moment to take it.
+    /// Tells everyone attached how it ended, after all it wrote; gives each a moment to take it. Whoever reads our own output may
+    /// take as long as it likes, as with any program.
     pub(crate) fn end(&mut self, code: u8) {
         for sink in &mut self.sinks {
             if matches!(sink.file, SinkFile::Client(_)) {
                 sink.queue(FromMonitor::Exited(code).to_packet());
             }
         }
-        let patience = Instant::now() + PATIENCE;
         self.listener = None;
         loop {
             let now = Instant::now();
             self.sinks
-                .retain_mut(|sink| sink.flush(now) && sink.bytes > 0);
-            if self.sinks.is_empty() || now > patience {
+                .retain_mut(|sink| sink.flush(now) && sink.bytes > 0 && !sink.is_stuck(now));
+            if self.sinks.is_empty() {
                 return;
             }
             let mut polled: Vec<PollFd<'_>> = self
@@ -454,6 +460,12 @@ impl Sink {
                 }
             }
         }
+    }
+
+    /// Whether a client has taken nothing for too long. Our own output is never given up: a pager that
+    /// waits for its reader is no reason to lose lines.
+    fn is_stuck(&self, now: Instant) -> bool {
+        matches!(self.file, SinkFile::Client(_)) && now.duration_since(self.moved) > PATIENCE
     }
 
     fn queue(&mut self, bytes: Vec<u8>) {

@@ -113,6 +113,7 @@ fn give_up(order: &Handover, held: Held, failure: &Failure) {
     {
         // What stays is found by `gc`: the record says it is to be removed.
         store.discard(held).ok();
+        remove_volumes(order);
     }
 }
 
@@ -281,6 +282,7 @@ impl<'a> Supervised<'a> {
         }
         if self.order.remove {
             Store::open(&self.order.root)?.discard(held)?;
+            remove_volumes(self.order);
         }
         self.streams.end(code);
         Ok(code)
@@ -645,6 +647,14 @@ fn make_run_directory(order: &Handover, path: &Path) -> Result<(), Errno> {
             exists(rustix::fs::mkdir(path, Mode::RWXU))
         }
         other => exists(other),
+    }
+}
+
+/// Removes the volumes that nobody named. One that stays is listed, and `prune` takes it.
+fn remove_volumes(order: &Handover) {
+    let volumes = hull_volume::Volumes::new(&order.root);
+    for name in &order.anonymous {
+        volumes.remove(name).ok();
     }
 }
 
