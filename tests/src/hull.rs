@@ -185,7 +185,7 @@ impl Hull {
 
     fn remove_everything(&self) {
         if self.root.exists() {
-            self.sh("hull unpause $(hull ps -q) 2>/dev/null; hull rm -f -v $(hull ps -aq)");
+            self.sh("names=$(ls \"$HULL_ROOT/names\"); [ -z \"$names\" ] || hull rm -f -v $names");
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Binary {
     pub(crate) path: PathBuf,
     /// The package's directory, where its tests expect to be.
     pub(crate) dir: PathBuf,
+    /// Made to be run by us; cargo makes the programs that integration tests start as well.
+    pub(crate) is_test: bool,
 }
 
 /// A line of cargo's messages.
@@ -37,20 +39,37 @@ struct Message {
     #[serde(default)]
     executable: Option<PathBuf>,
     #[serde(default)]
+    profile: Profile,
+    #[serde(default)]
     package_id: String,
     #[serde(default)]
     out_dir: Option<PathBuf>,
 }
 
-/// Runs a cargo command that builds, and returns the programs it made. Its complaints go to the terminal.
+#[derive(Debug, Default, Deserialize)]
+struct Profile {
+    #[serde(default)]
+    test: bool,
+}
+
+/// Runs a cargo command that builds, and returns the programs it made.
 pub(crate) fn build(words: &[&str]) -> Result<Vec<Binary>> {
-    let text = messages(words)?;
+    let text = messages(workspace::cargo().args(words))?;
+    Ok(text.lines().filter_map(binary).collect())
+}
+
+/// The same while something more urgent is going on.
+pub(crate) fn build_nicely(words: &[&str]) -> Result<Vec<Binary>> {
+    let cargo = workspace::cargo();
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "10"]).arg(cargo.get_program()).args(words);
+    let text = messages(nice.current_dir(workspace::root()))?;
     Ok(text.lines().filter_map(binary).collect())
 }
 
 /// Returns the directory a package's build script wrote to.
 pub(crate) fn out_dir(package: &str) -> Result<PathBuf> {
-    let text = messages(&["check", "--package", package])?;
+    let text = messages(workspace::cargo().args(["check", "--package", package]))?;
     let dirs = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok());
@@ -63,9 +82,8 @@ pub(crate) fn out_dir(package: &str) -> Result<PathBuf> {
         .with_context(|| format!("{package} has no build script"))
 }
 
-fn messages(words: &[&str]) -> Result<String> {
-    let output = workspace::cargo()
-        .args(words)
+fn messages(command: &mut Command) -> Result<String> {
+    let output = command
         .args(["--quiet", "--message-format=json-render-diagnostics"])
         .stdin(Stdio::null())
         .output()
@@ -74,8 +92,7 @@ fn messages(words: &[&str]) -> Result<String> {
         let said = String::from_utf8_lossy(&output.stderr);
         let lines: Vec<&str> = said.lines().collect();
         bail!(
-            "cargo {} failed:\n{}",
-            words.join(" "),
+            "{command:?} failed:\n{}",
             lines[lines.len().saturating_sub(120)..].join("\n")
         );
     }
@@ -90,6 +107,7 @@ fn binary(line: &str) -> Option<Binary> {
         target: message.target?.name,
         path: message.executable?,
         dir,
+        is_test: message.profile.test,
     })
 }
 
@@ -338,7 +356,7 @@ mod tests {
 
     #[test]
     fn cargo_messages_name_programs() {
-        let line = r#"{"reason":"compiler-artifact","package_id":"path+file:///tree/crates/fs#hull-fs@0.1.0","manifest_path":"/tree/crates/fs/Cargo.toml","target":{"kind":["test"],"name":"it"},"executable":"/target/it-1"}"#;
+        let line = r#"{"reason":"compiler-artifact","package_id":"path+file:///tree/crates/fs#hull-fs@0.1.0","manifest_path":"/tree/crates/fs/Cargo.toml","target":{"kind":["test"],"name":"it"},"profile":{"opt_level":"1","test":true},"executable":"/target/it-1"}"#;
         let binary = binary(line).unwrap();
         assert_eq!(
             (binary.name().as_str(), binary.path.to_str()),

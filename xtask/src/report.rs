@@ -111,6 +111,13 @@ impl Report {
         self.rows.iter().any(|row| !row.tally.failed.is_empty())
     }
 
+    /// Returns how much of the time is left, a minute at least: what began may end.
+    pub(crate) fn left(&self) -> Duration {
+        self.limit
+            .saturating_sub(self.began.elapsed())
+            .max(Duration::from_secs(60))
+    }
+
     /// Runs a stage and says how it went. An error of the stage itself is a failure of it.
     pub(crate) fn stage(&mut self, name: &str, minutes: u64, run: impl FnOnce() -> Result<Tally>) {
         let budget = Duration::from_secs(60 * minutes);

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::binaries::{self, Binary, Manner};
 use crate::report::{Report, Tally};
@@ -15,7 +16,7 @@ use crate::{bench, debian, deny, layers, options::Options, run, verified, worksp
 const CI: Duration = Duration::from_secs(23 * 60);
 const ALL: Duration = Duration::from_secs(6 * 60 * 60);
 /// No single test program may take longer.
-const ONE_BINARY: Duration = Duration::from_secs(5 * 60);
+const ONE_BINARY: Duration = Duration::from_secs(3 * 60);
 
 /// What takes longer is named, so that somebody may look at it.
 const SLOW: Duration = Duration::from_secs(15);
@@ -50,8 +51,11 @@ pub(crate) fn test(words: &[String]) -> Result<ExitCode> {
         );
     }
     checks(&mut report);
-    unit_tests(&mut report);
-    whole_programs(&mut report, extent);
+    let tests = build_tests(&mut report);
+    // The linker of one and the waits of the other go well together on two processors.
+    let programs = std::thread::spawn(|| binaries::build_nicely(&RELEASE));
+    unit_tests(&mut report, &tests);
+    whole_programs(&mut report, extent, programs);
     if extent == Extent::All {
         beyond_ci(&mut report);
         verified::write(&report)?;
@@ -64,7 +68,8 @@ pub(crate) fn check(words: &[String]) -> Result<ExitCode> {
     Options::new(words).rest()?;
     let mut report = Report::within(CI);
     checks(&mut report);
-    unit_tests(&mut report);
+    let tests = build_tests(&mut report);
+    unit_tests(&mut report, &tests);
     Ok(conclude(&report))
 }
 
@@ -75,7 +80,7 @@ fn conclude(report: &Report) -> ExitCode {
 
 fn checks(report: &mut Report) {
     report.stage("format", 1, || {
-        cargo("format", &["fmt", "--all", "--check"])
+        cargo("format", &["fmt", "--all", "--", "--check", "-l"])
     });
     report.stage("layers", 1, || Ok(one_check("layers", &layers::check()?)));
     report.stage("dependencies", 1, || {
@@ -97,8 +102,7 @@ fn checks(report: &mut Report) {
     });
 }
 
-/// Unit, property and crate-integration tests: everything but the suites of whole programs.
-fn unit_tests(report: &mut Report) {
+fn build_tests(report: &mut Report) -> Vec<Binary> {
     let build = [
         "test",
         "--no-run",
@@ -114,11 +118,20 @@ fn unit_tests(report: &mut Report) {
         built = binaries::build(&build)?;
         Ok(Tally::pass())
     });
-    report.stage("unit tests", 4, || {
+    built
+}
+
+/// Unit, property and crate-integration tests: everything but the suites of whole programs.
+fn unit_tests(report: &mut Report, tests: &[Binary]) {
+    let end = Instant::now() + report.left();
+    report.stage("unit tests", 5, || {
         let mut tally = Tally::default();
-        for binary in &built {
+        for binary in tests.iter().filter(|binary| binary.is_test) {
             let began = Instant::now();
-            tally.add(binary.run(&Manner::plain(ONE_BINARY))?);
+            let left = end
+                .saturating_duration_since(began)
+                .max(Duration::from_secs(10));
+            tally.add(binary.run(&Manner::plain(ONE_BINARY.min(left)))?);
             if began.elapsed() > SLOW {
                 println!(
                     "        {} took {} s",
@@ -132,10 +145,13 @@ fn unit_tests(report: &mut Report) {
 }
 
 /// The suites and measurements that need the programs people run: the release build, which is also what the README builds.
-fn whole_programs(report: &mut Report, extent: Extent) {
+fn whole_programs(report: &mut Report, extent: Extent, programs: JoinHandle<Result<Vec<Binary>>>) {
     let mut hull = None;
     report.stage("build programs", 6, || {
-        hull = Some(release()?);
+        hull =
+            Some(program(programs.join().map_err(|_| {
+                anyhow!("the thread that builds panicked")
+            })??)?);
         Ok(Tally::pass())
     });
     let Some(hull) = hull else { return };
@@ -208,9 +224,15 @@ fn beyond_ci(report: &mut Report) {
     });
 }
 
+/// As people build them.
+const RELEASE: [&str; 2] = ["build", "--release"];
+
 /// Builds the programs as people do, and returns `hull`; its monitor lies beside it.
 pub(crate) fn release() -> Result<PathBuf> {
-    let built: Vec<Binary> = binaries::build(&["build", "--release"])?;
+    program(binaries::build(&RELEASE)?)
+}
+
+fn program(built: Vec<Binary>) -> Result<PathBuf> {
     let hull = built.into_iter().find(|binary| binary.target == "hull");
     Ok(hull.context("cargo build made no program `hull`")?.path)
 }

@@ -8,7 +8,7 @@ use crate::{
     Failure, Family, UsageError,
     args::Globals,
     exit, help, output,
-    verbs::{VERBS, Verb},
+    verbs::{VERBS, Verb, complete},
 };
 
 /// What the words before the verb ask for.
@@ -33,6 +33,9 @@ pub(crate) fn carry_out(words: &[OsString]) -> Result<ExitCode, (Box<Failure>, F
         Asked::Verb(at, globals) => (at, globals),
     };
     let text = |at: usize| words.get(at).and_then(|word| word.to_str());
+    if text(at) == Some(complete::WORD) {
+        return complete::complete(&words[at + 1..], &globals).map_err(plain);
+    }
     if text(at) == Some("help") {
         let topic = text(at + 1).and_then(|word| Verb::find(word, text(at + 2)));
         return match topic {

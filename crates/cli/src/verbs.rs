@@ -9,6 +9,7 @@
 mod attach;
 mod attached;
 mod commit;
+pub(crate) mod complete;
 mod completion;
 mod confirm;
 mod cp;

@@ -333,8 +333,10 @@ fn with_userns(probe: impl FnOnce(&OwnedFd) -> Result<(), Errno>) -> Result<(), 
 
 fn map_ids(pid: i32) -> Result<(), Errno> {
     let write = |file: &str, text: &str| {
-        std::fs::write(format!("/proc/{pid}/{file}"), text)
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        let path = format!("/proc/{pid}/{file}");
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, FileMode::empty())?;
+        rustix::io::write(file, text.as_bytes()).map(drop)
     };
     let caller = rustix::process::geteuid();
     if caller.is_root() {

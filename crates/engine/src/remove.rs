@@ -171,12 +171,10 @@ impl Engine {
 
     /// Removes cgroups, addresses, ids and sockets of pods that are not alive.
     fn collect_kernel(&self, swept: &mut Swept) -> Result<(), EngineError> {
-        let held = |pod: &PodId| {
-            self.store()
-                .pod(*pod)
-                .ok()
-                .flatten()
-                .is_some_and(|pod| pod.held)
+        // A pod whose record cannot be read may well be alive: nothing of it is touched.
+        let held = |pod: &PodId| match self.store().pod(*pod) {
+            Ok(pod) => pod.is_some_and(|pod| pod.held),
+            Err(_) => true,
         };
         if self.caller().is_root() {
             let hierarchies = self.hierarchies()?;

@@ -8,7 +8,7 @@ use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
 use crate::{
     Config, Engine, EngineError, ImageSource, ImageUse,
     pull::runs_on,
-    request::{ImageName, NetworkMode, PullPolicy, RunRequest},
+    request::{ImageName, LogMode, NetworkMode, PullPolicy, RunRequest},
 };
 
 /// A container that was made and is not started; whoever has this holds its pod.
@@ -23,6 +23,12 @@ pub struct Created {
 impl Engine {
     /// Makes a container. Until the last line nothing of it can be seen, and what was begun is undone by leaving.
     pub fn create(&self, mut request: RunRequest) -> Result<Created, EngineError> {
+        if request.log.mode == LogMode::NonBlocking {
+            return Err(EngineError::Unsupported {
+                given: "--log-opt mode=non-blocking".to_owned(),
+                hint: "leave it out: logs are written to the page cache, and the app waits only when the disk does",
+            });
+        }
         let (image, _held) = self.image_to_run(&request)?;
         let name = request.name.take();
         if request.network.mode == NetworkMode::Default {

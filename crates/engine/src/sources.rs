@@ -96,7 +96,57 @@ impl Engine {
 
     /// Returns the devices asked for with `--device`, or all of the host's for `--privileged`.
     pub(crate) fn devices(&self, config: &Config) -> Result<Vec<Device>, EngineError> {
-        config.request.devices.iter().map(device).collect()
+        let mut devices: Vec<Device> = config
+            .request
+            .devices
+            .iter()
+            .map(device)
+            .collect::<Result<_, _>>()?;
+        if config.request.security.privileged {
+            host_devices(Path::new("/dev"), &mut devices);
+        }
+        Ok(devices)
+    }
+}
+
+/// The standard nodes, and directories of other mounts: a container has its own.
+const OWN_DEVICES: [&str; 11] = [
+    "/dev/null",
+    "/dev/zero",
+    "/dev/full",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/tty",
+    "/dev/console",
+    "/dev/ptmx",
+    "/dev/pts",
+    "/dev/shm",
+    "/dev/mqueue",
+];
+
+/// Adds every device below a directory of the host's that the container does not have already. What cannot be looked at is
+/// left out: nobody asked for it by name.
+fn host_devices(directory: &Path, devices: &mut Vec<Device>) {
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let known = devices.iter().any(|device| device.path == path);
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        if known || OWN_DEVICES.iter().any(|own| path == Path::new(own)) {
+            continue;
+        }
+        if kind.is_dir() {
+            host_devices(&path, devices);
+        } else if kind.is_char_device() || kind.is_block_device() {
+            let access = crate::request::DeviceAccess::ALL;
+            let asked = DeviceRequest {
+                host: path.clone(),
+                container: path,
+                access,
+            };
+            devices.extend(device(&asked).ok());
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     Config, Engine, EngineError, ReportedFailure,
     bundle::{self, Facts, Joins},
     ids,
-    request::{IpcNamespace, Namespace, NetworkMode, Seccomp, UserNamespace},
+    request::{IpcNamespace, LogDriver, Namespace, NetworkMode, Seccomp, UserNamespace},
 };
 
 /// How a container is started.
@@ -505,6 +505,7 @@ fn log_options(config: &Config) -> hull_monitor::LogOptions {
     hull_monitor::LogOptions {
         max_size: asked.max_size.unwrap_or(default.max_size),
         max_files: asked.max_files.unwrap_or(default.max_files).max(1),
+        kept: asked.driver != LogDriver::None,
     }
 }
 

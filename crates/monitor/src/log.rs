@@ -26,6 +26,8 @@ pub struct LogOptions {
     pub max_size: u64,
     /// How many files are kept, the current one included; at least one.
     pub max_files: u32,
+    /// Whether anything is kept at all.
+    pub kept: bool,
 }
 
 impl Default for LogOptions {
@@ -33,6 +35,7 @@ impl Default for LogOptions {
         Self {
             max_size: 10 << 20,
             max_files: 3,
+            kept: true,
         }
     }
 }
@@ -86,6 +89,9 @@ impl LogWriter {
     /// Logs what was read from a stream in one go. An error is a disk that refuses: what was not written is kept; call
     /// [`Self::flush`] later, and read no more from the app until then.
     pub fn write(&mut self, stream: Stream, bytes: &[u8], now: Timestamp) -> Result<(), Errno> {
+        if !self.options.kept {
+            return Ok(());
+        }
         encode(&mut self.pending, stream, bytes, now);
         self.flush()
     }
@@ -404,6 +410,7 @@ mod tests {
             LogOptions {
                 max_size: 400,
                 max_files: 3,
+                kept: true,
             },
         );
         for number in 0..100 {
@@ -445,6 +452,7 @@ mod tests {
             LogOptions {
                 max_size: 50,
                 max_files: 2,
+                kept: true,
             },
         );
         log.write(

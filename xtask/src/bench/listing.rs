@@ -13,7 +13,7 @@ use super::table::Table;
 use crate::run;
 
 const CONTAINERS: usize = 1000;
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 50;
 
 /// Measures `ps -a`.
 pub(crate) fn measure(ground: &Ground, budgets: &Budgets) -> Result<Outcome> {

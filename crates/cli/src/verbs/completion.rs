@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use super::Perform;
+use super::{Perform, complete::BASH};
 use crate::{
     Failure,
     args::{Completion, Globals, Shell},
@@ -18,7 +18,7 @@ impl Perform for Completion {
 /// Returns the script for a shell.
 fn script(shell: Shell) -> String {
     let shell = match shell {
-        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Bash => return BASH.to_owned(),
         Shell::Zsh => clap_complete::Shell::Zsh,
         Shell::Fish => clap_complete::Shell::Fish,
     };
@@ -39,7 +39,7 @@ mod tests {
             (Shell::Fish, "fish"),
         ] {
             let script = script(shell);
-            assert!(script.contains("completion"), "{program}");
+            assert!(script.contains("hull"), "{program}");
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("script");
             std::io::Write::write_all(

@@ -1,7 +1,13 @@
-//! The image verbs of the program `hull`, beside other people's tools. They need root; a tool that is missing is named.
+//! The program `hull` beside other people's tools, and on terminals. These need root; a tool that is missing is named.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "what goes wrong here fails the test"
+)]
 
 mod archives;
 mod files;
 mod home;
 mod names;
 mod registry;
+mod terminals;

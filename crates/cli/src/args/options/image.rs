@@ -17,8 +17,8 @@ const PLATFORM: Opt = Opt::value(
 );
 pub(super) const INSECURE: Opt = Opt::values(
     "insecure-registry",
-    "HOST[:PORT]",
-    "Speak plain HTTP to this registry; to loopback addresses it is always spoken",
+    "HOST",
+    "Speak plain HTTP to this registry (loopback needs no naming)",
 );
 pub(super) const QUIET: Opt =
     Opt::switch("quiet", "Show no progress while the image is pulled").short('q');
