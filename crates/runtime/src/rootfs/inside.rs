@@ -96,8 +96,9 @@ impl Inside<'_> {
         }
         let (parent, name) = split(path)?;
         let parent = self.directory(parent, ResolveFlags::empty())?;
-        // EXCL: a link planted as the last component is an error, never followed.
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        // EXCL: a link planted as the last component is an error, never followed. Not for writing: it stays open until exec,
+        // and a mount with a writer cannot be made read-only (`--read-only`).
+        let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         match openat(&parent, name, flags, Mode::from_raw_mode(0o644)) {
             Ok(file) => {
                 until_exec(parent);
