@@ -28,7 +28,7 @@ const SIZE: TerminalSize = TerminalSize {
 };
 
 /// Reads a terminal's master until its other side is closed.
-pub(crate) fn read_all(master: &OwnedFd) -> String {
+fn read_all(master: &OwnedFd) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 1024];
     // The end of a terminal is EIO.

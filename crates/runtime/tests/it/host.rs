@@ -1,23 +1,19 @@
 //! `@host`: the host's own files under a throw-away layer, for root and for everybody else.
 
-use std::os::fd::AsFd as _;
 use std::process::Command;
 
-use hull_runtime::{Exec, Filter, RootFs, StartError, Stdio, Target, TerminalSize, create, exec};
+use hull_runtime::{RootFs, StartError};
 use hull_spec::runtime::{NamespaceKind, Spec};
-use rustix::process::{Signal, geteuid, pidfd_send_signal};
+use rustix::process::geteuid;
 
 use crate::Case;
-use crate::entering::read_all;
-use crate::support::{Ended, launch, pipes, run_with, spec, wait, words};
+use crate::support::{Ended, run_with, spec};
 
 pub(crate) const CASES: &[Case] = &[
     ("host_runs_the_hosts_programs", runs),
     ("host_refuses_what_the_host_refuses", refuses),
     ("host_keeps_its_directories_to_itself", own_directories),
     ("host_is_not_changed", not_changed),
-    ("host_is_entered_by_exec", exec_enters),
-    ("host_has_a_terminal", terminal),
     ("root_host_as_an_ordinary_user", as_user),
 ];
 
@@ -98,55 +94,4 @@ fn as_user() {
             String::from_utf8_lossy(&output.stderr)
         );
     }
-}
-
-fn exec_enters() {
-    let spec = host_spec("sleep 100");
-    let (stdio, _streams) = pipes();
-    let root = RootFs::HostOverlay { hide: Vec::new() };
-    let running = create(launch(&spec, root, stdio)).unwrap().start().unwrap();
-    let mut process = spec.process.clone().unwrap();
-    process.args = words(&[
-        "/bin/sh",
-        "-c",
-        "id -u; cat /proc/1/comm; cat /etc/shadow 2>/dev/null || echo refused; ls -A /home /run; pwd",
-    ]);
-    let (stdio, streams) = pipes();
-    let entered = exec(Exec {
-        target: Target {
-            pid: running.pid,
-            pidfd: running.pidfd.as_fd(),
-            cgroup: None,
-        },
-        process: &process,
-        user: None,
-        stdio,
-        filter: Filter::Default,
-        die_with_caller: false,
-    })
-    .unwrap();
-    let ended = streams.finish(&entered);
-    assert_eq!(
-        (ended.out.as_str(), ended.err.as_str()),
-        ("0\nsleep\nrefused\n/home:\n\n/run:\n/\n", "")
-    );
-    pidfd_send_signal(&running.pidfd, Signal::KILL).unwrap();
-    assert_eq!(wait(&running), 137);
-}
-
-fn terminal() {
-    let spec = host_spec("tty; read line; echo got $line");
-    let size = TerminalSize {
-        rows: 10,
-        columns: 20,
-    };
-    let root = RootFs::HostOverlay { hide: Vec::new() };
-    let running = create(launch(&spec, root, Stdio::Terminal(size)))
-        .unwrap()
-        .start()
-        .unwrap();
-    let master = running.terminal.as_ref().unwrap();
-    rustix::io::write(master, b"typed\n").unwrap();
-    assert_eq!(read_all(master), "typed\n/dev/pts/0\ngot typed\n");
-    assert_eq!(wait(&running), 0);
 }
