@@ -87,6 +87,16 @@ impl Config {
             .or_else(|| Some(self.image.config.config.user.clone()).filter(|user| !user.is_empty()))
     }
 
+    /// Returns who to be with the groups added to it: the runtime's words, `user:group+added+added`.
+    pub fn user_and_groups(&self) -> Option<String> {
+        let groups = &self.request.process.groups;
+        if groups.is_empty() {
+            return self.user();
+        }
+        let added: String = groups.iter().map(|group| format!("+{group}")).collect();
+        Some(self.user().unwrap_or_else(|| "0".to_owned()) + &added)
+    }
+
     /// Returns the directory the app starts in.
     pub fn directory(&self) -> std::path::PathBuf {
         let image = &self.image.config.config.working_dir;

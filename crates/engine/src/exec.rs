@@ -74,7 +74,7 @@ impl Engine {
             .user
             .as_ref()
             .map(ToString::to_string)
-            .or_else(|| config.user());
+            .or_else(|| config.user_and_groups());
         let filter = match crate::start::filter(&wanted) {
             hull_monitor::Filter::Unconfined => Filter::None,
             hull_monitor::Filter::Default => {

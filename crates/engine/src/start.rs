@@ -130,7 +130,7 @@ impl Engine {
             ids: facts.ids,
             network: network(config, &facts, name)?,
             join,
-            user: config.user(),
+            user: config.user_and_groups(),
             terminal: terminal.then(|| size.unwrap_or((24, 80))),
             interactive,
             attachable: behind,

@@ -26,7 +26,7 @@ pub struct Launch<'a> {
     pub devices: Vec<Device>,
     /// Namespaces of others, joined instead of made.
     pub join: Join,
-    /// Who to be, in docker's words (`name`, `uid`, `name:group`, `uid:gid`), looked up in the container's own
+    /// Who to be, in docker's words (`name`, `uid`, `name:group`, `uid:gid`, each followed by `+group` for more), looked up in the container's own
     /// `/etc/passwd` and `/etc/group`; none takes the numbers of `spec.process.user`.
     pub user: Option<String>,
 }

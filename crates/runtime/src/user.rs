@@ -124,8 +124,15 @@ fn groups(group: &str) -> impl Iterator<Item = (&str, u32, &str)> {
     })
 }
 
-/// Understands `user`, `uid`, `user:group`, … Without a group, the user's own groups count; with one, it alone.
+/// Understands `user`, `uid`, `user:group`, … Without a group, the user's own groups count; with one, it alone. Groups added
+/// to those (`--group-add`) follow, each behind a `+`.
 fn identify(words: &str, passwd: &str, group: &str) -> Result<Identity, Failure> {
+    let mut parts = words.split('+');
+    let whole = words;
+    let words = parts.next().unwrap_or_default();
+    if words.is_empty() && !whole.is_empty() {
+        return Err(Failure::new(Step::FindUser, whole, Errno::INVAL));
+    }
     let (user_word, group_word) = words.split_once(':').unwrap_or((words, ""));
     let number = number(user_word, Step::FindUser)?;
     let entry = match (user_word, number) {
@@ -151,6 +158,9 @@ fn identify(words: &str, passwd: &str, group: &str) -> Result<Identity, Failure>
         }
     } else {
         identity.gid = gid_of(group_word, group)?;
+    }
+    for added in parts {
+        identity.groups.push(gid_of(added, group)?);
     }
     Ok(identity)
 }
