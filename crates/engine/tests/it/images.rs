@@ -54,7 +54,10 @@ fn root_images_are_listed_under_all_their_names() {
     }
     let wrong = engine.image_filter("lable", "x").unwrap_err();
     assert_eq!(wrong.to_string(), "`lable` is no filter of images");
-    assert_eq!(wrong.hint().as_deref(), Some("did you mean `label` or `label!`?"));
+    assert_eq!(
+        wrong.hint().as_deref(),
+        Some("did you mean `label` or `label!`?")
+    );
     let row = serde_json::to_value(&engine.image_rows(&[]).unwrap().rows[0]).unwrap();
     for field in [
         "Repository",
