@@ -173,7 +173,8 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// An image as an OCI layout directory, honest until told otherwise.
 #[derive(Clone, Debug)]
 pub struct OciLayout {
-    layers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Each layer as an archive, and as its blob.
+    pub layers: Vec<(Vec<u8>, Vec<u8>)>,
     /// The image configuration's `config`.
     pub config: Value,
     /// Changes the image configuration as a whole, the manifest, or a layer's descriptor.
