@@ -101,6 +101,7 @@ impl Engine {
             if run.network.is_some() {
                 self.networks()?.reap(&held.id)?;
             }
+            crate::ids::collect(self.store().root(), |pod| *pod != held.id)?;
             let run = self.places().run.join(format!("pods/{}", held.id));
             std::fs::remove_file(run.join("attach")).ok();
             std::fs::remove_dir(run).ok();
