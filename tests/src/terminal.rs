@@ -106,12 +106,8 @@ impl Terminal {
         }
     }
 
-    /// Kills whoever has the terminal, as if its window were torn down and nobody could say goodbye.
+    /// Kills the command (start it with `exec`): whoever has the terminal has no time to say goodbye.
     pub fn kill(mut self) {
-        let all = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id()));
-        for pid in all.unwrap_or_default().split_whitespace() {
-            kill(pid);
-        }
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -147,12 +143,5 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
-    }
-}
-
-fn kill(pid: &str) {
-    let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
     }
 }

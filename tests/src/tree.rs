@@ -16,6 +16,12 @@ impl Tree {
         Self(files)
     }
 
+    /// Leaves out a directory and all below it.
+    pub fn without(mut self, dir: &Path) -> Self {
+        self.0.retain(|path, _| !path.starts_with(dir));
+        self
+    }
+
     /// Panics with the differences, if there are any.
     pub fn assert_is(&self, other: &Self) {
         let lines = |from: &Self, not: &Self, sign: char| -> Vec<String> {

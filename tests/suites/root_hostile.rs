@@ -18,6 +18,7 @@ impl Scene {
     /// A store that has seen an honest image, and a victim beside it.
     fn new() -> Self {
         let hull = Hull::with_busybox();
+        hull.ok("hull gc");
         let target = PathBuf::from(format!(
             "{TARGET}-{}-{:?}",
             std::process::id(),
@@ -25,7 +26,7 @@ impl Scene {
         ));
         std::fs::create_dir_all(&target).expect("/var/tmp is writable");
         std::fs::File::create(target.join("victim")).expect("/var/tmp is writable");
-        let before = Tree::of(hull.root());
+        let before = of_store(&hull);
         Self {
             hull,
             before,
@@ -63,7 +64,7 @@ impl Scene {
             "{name} left {:?}",
             self.hull.left()
         );
-        self.before.assert_is(&Tree::of(self.hull.root()));
+        self.before.assert_is(&of_store(&self.hull));
     }
 
     /// Loads a layer that may be taken or refused, but must not reach out.
@@ -90,6 +91,12 @@ impl Drop for Scene {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.target).ok();
     }
+}
+
+/// Everything but the ledger: that somebody asked for this manifest and the policy let it in is a fact, whatever its layers turn
+/// out to be.
+fn of_store(hull: &Hull) -> Tree {
+    Tree::of(hull.root()).without(&hull.root().join("ledger"))
 }
 
 fn layer(entries: &[Entry]) -> OciLayout {
@@ -177,7 +184,7 @@ fn hard_links_stay_inside() {
     scene.refuses(
         "to the host",
         &layer(&[Entry::hard_link("l", &outside)]),
-        &["link"],
+        &["link", "absolute"],
     );
     scene.refuses(
         "climbing",
@@ -372,7 +379,7 @@ fn documents_are_unambiguous() {
     scene.refuses(
         "manifest and index",
         &manifest(|m| m["manifests"] = json!([])),
-        &["manifest"],
+        &["manifest", "index"],
     );
     scene.refuses(
         "more layers",

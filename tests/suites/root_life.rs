@@ -132,7 +132,12 @@ fn clients_come_and_go_and_the_container_stays() {
     );
     terminal.expect("up");
     terminal.kill();
-    assert_eq!(hull.state("x"), "running");
+    assert_eq!(
+        hull.state("x"),
+        "running",
+        "{}",
+        hull.ok("hull inspect -f '{{json .State}}' x")
+    );
     for line in [
         "exec hull attach x",
         "exec hull logs -f x",

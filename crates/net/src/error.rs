@@ -112,7 +112,7 @@ impl NetError {
                     Protocol::Udp => "-lunp",
                 };
                 format!(
-                    "`ss {list} 'sport = :{port}'` shows who holds it; `-p {port}` alone after a colon, as in `-p 0:{port}`, takes a free one"
+                    "`ss {list} 'sport = :{port}'` shows who holds it; `-p` with the container's port alone takes a free one"
                 )
             }
             Self::BridgeTaken { bridge, .. } => {

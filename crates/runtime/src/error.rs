@@ -71,7 +71,7 @@ impl StartError {
 }
 
 /// One step that failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The part of the start.
     pub stage: Stage,
@@ -82,8 +82,16 @@ pub struct Failure {
     /// What the kernel's mount log or a rule of ours said beyond the errno.
     pub detail: String,
     /// The kernel's answer.
-    #[source]
     pub errno: Errno,
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The sentence says it all: no file is missing, a name is.
+        let is_said =
+            matches!(self.step, Step::FindUser | Step::FindGroup) && self.errno == Errno::NOENT;
+        (!is_said).then_some(&self.errno)
+    }
 }
 
 impl Failure {
@@ -157,6 +165,13 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.errno == Errno::NOENT {
+            match self.step {
+                Step::FindUser => return write!(f, "the container has no user `{}`", self.what),
+                Step::FindGroup => return write!(f, "the container has no group `{}`", self.what),
+                _ => {}
+            }
+        }
         match (self.step.text().split_once("{}"), self.what.as_str()) {
             (Some((before, after)), what) => write!(f, "{before}{what}{after}")?,
             (None, _) => f.write_str(self.step.text())?,

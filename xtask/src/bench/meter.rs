@@ -110,19 +110,25 @@ fn prefix() -> String {
     format!("hull-bench-{}-", std::process::id())
 }
 
-/// Removes this process's meters, and the parents that peers made of the same names in other hierarchies.
+/// Removes this process's meters, and the parents that peers made of the same names in other hierarchies; and those of
+/// processes that were killed before they could.
 pub(crate) fn remove_all() {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let own = std::process::id();
+    let lives = |pid: u32| pid != own && Path::new("/proc").join(pid.to_string()).exists();
     for (_, hierarchy) in hierarchies(&mounts) {
-        let is_ours = |dir: &PathBuf| {
-            let name = dir.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with(&prefix())
-        };
-        directories(&hierarchy)
-            .into_iter()
-            .filter(is_ours)
-            .for_each(|dir| remove_tree(&dir));
+        for dir in directories(&hierarchy) {
+            if maker(&dir).is_some_and(|pid| !lives(pid)) {
+                remove_tree(&dir);
+            }
+        }
     }
+}
+
+/// Returns the process that made a meter: `hull-bench-PID-WHO`.
+fn maker(dir: &Path) -> Option<u32> {
+    let name = dir.file_name()?.to_str()?.strip_prefix("hull-bench-")?;
+    name.split('-').next()?.parse().ok()
 }
 
 fn remove_tree(dir: &Path) {
@@ -295,6 +301,18 @@ pub(crate) fn directories(dir: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn meters_name_their_makers() {
+        assert_eq!(
+            maker(Path::new("/sys/fs/cgroup/cpuacct/hull-bench-17-crun")),
+            Some(17)
+        );
+        assert_eq!(
+            maker(Path::new("/sys/fs/cgroup/cpuacct/hull-fe00-2100")),
+            None
+        );
+    }
 
     #[test]
     fn hierarchies_are_named_by_their_controllers() {

@@ -31,7 +31,7 @@ fn changed(home: &Home) {
     home.run("box", CHANGES);
 }
 
-const LINES: &str = "C /srv\nC /srv/changed\nD /srv/gone\nA /srv/link\nC /srv/mode\nA /srv/moved\nA /srv/moved/inner\nA /srv/new\nD /srv/old\nC /srv/replaced\nD /srv/replaced/before\nA /srv/replaced/r\nC /tmp\nA /tmp/ready\n";
+const LINES: &str = "C /srv\nC /srv/changed\nD /srv/gone\nA /srv/link\nC /srv/mode\nA /srv/moved\nA /srv/moved/inner\nA /srv/new\nD /srv/old\nC /srv/replaced\nD /srv/replaced/before\nA /srv/replaced/r\n";
 
 fn lines(home: &Home, name: &str) -> String {
     let changes = home.engine.diff(name).unwrap();

@@ -134,7 +134,7 @@ impl Home {
 
     pub(crate) fn run_as(&self, mut request: RunRequest, script: &str) {
         let name = request.name.as_ref().unwrap().to_string();
-        let script = format!("{script}\n> /tmp/ready; exec sleep 1000");
+        let script = format!("{script}\n> /dev/shm/ready; exec sleep 1000");
         request.process.command = ["sh", "-c", &script].map(str::to_owned).to_vec();
         let child = Command::new(std::env::current_exe().unwrap())
             .env(CHILD, serde_json::to_string(&request).unwrap())
@@ -157,7 +157,7 @@ impl Home {
         let Some(run) = listed.status.alive() else {
             return false;
         };
-        Path::new(&format!("/proc/{}/root/tmp/ready", run.pid)).exists()
+        Path::new(&format!("/proc/{}/root/dev/shm/ready", run.pid)).exists()
     }
 
     /// The host's way to the files of a running container.
