@@ -64,8 +64,8 @@ fn unknown_users() {
     let home = Home::new();
     let spec = spec(&["true"]);
     for (user, message) in [
-        ("nobody", "cannot find the user `nobody`"),
-        ("www:none", "cannot find the group `none`"),
+        ("nobody", "the container has no user `nobody`"),
+        ("www:none", "the container has no group `none`"),
         (
             "99999999999",
             "cannot find the user `99999999999` (ids are numbers from 0 to 2147483647)",
