@@ -154,17 +154,12 @@ impl Reference {
         let Some(rest) = full.strip_prefix(&format!("{}/", short.registry)) else {
             return full;
         };
-        match &short.namespace {
-            Some(namespace) => match rest.strip_prefix(&format!("{namespace}/")) {
-                Some(one) if !self.repository[namespace.len() + 1..].contains('/') => {
-                    one.to_owned()
-                }
-                // One component without the namespace would be read back as being inside it.
-                _ if self.repository.contains('/') => rest.to_owned(),
-                _ => full,
-            },
-            None => rest.to_owned(),
-        }
+        let namespace = short.namespace.as_ref();
+        let alone = namespace.and_then(|name| rest.strip_prefix(name.as_str())?.strip_prefix('/'));
+        // Some would be read back as another name: `a.b/c` begins with a registry.
+        let means_this = |text: &&str| Self::parse(text, short).as_ref() == Ok(self);
+        let shorter = [alone, Some(rest)].into_iter().flatten().find(means_this);
+        shorter.unwrap_or(&full).to_owned()
     }
 }
 
@@ -189,23 +184,28 @@ fn split_registry(
         } else {
             first
         };
-        let repository = match &short.namespace {
-            Some(namespace) if registry == short.registry && !rest.contains('/') => {
-                format!("{namespace}/{rest}")
-            }
-            _ => rest.to_owned(),
-        };
-        return Ok((registry.to_owned(), repository));
+        return Ok((registry.to_owned(), repository(registry, rest, short)));
     }
     let looks_like_id = path.len() == 64 && path.bytes().all(|b| b.is_ascii_hexdigit());
     if looks_like_id {
         return Err(InvalidReference::IsId(text.to_owned()));
     }
-    let repository = match &short.namespace {
+    let registry = short.registry.clone();
+    let repository = repository(&registry, path, short);
+    Ok((registry, repository))
+}
+
+/// Completes a path of one component. On docker's registry it lies in `library`, whatever else short names mean here.
+fn repository(registry: &str, path: &str, short: &ShortNames) -> String {
+    let namespace = match &short.namespace {
+        Some(namespace) if registry == short.registry => Some(namespace.as_str()),
+        _ if registry == "docker.io" => Some("library"),
+        _ => None,
+    };
+    match namespace {
         Some(namespace) if !path.contains('/') => format!("{namespace}/{path}"),
         _ => path.to_owned(),
-    };
-    Ok((short.registry.clone(), repository))
+    }
 }
 
 fn is_registry(text: &str) -> bool {
@@ -392,6 +392,10 @@ mod tests {
             "grafana/loki",
             "ghcr.io/a/b:c",
             "docker.io/library/a/b",
+            // What begins like a registry, or is as long as an id, stays in full.
+            "docker.io/a.b/c",
+            "docker.io/localhost/x",
+            "docker.io/library/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         ] {
             let reference: Reference = text.parse().unwrap();
             let familiar = reference.familiar(&short);
@@ -405,6 +409,17 @@ mod tests {
             "debian:12".parse::<Reference>().unwrap().familiar(&short),
             "debian:12"
         );
+    }
+
+    #[test]
+    fn full_names_mean_the_same_under_every_rule() {
+        let lan = ShortNames {
+            registry: "registry.lan".to_owned(),
+            namespace: None,
+        };
+        let name = Reference::parse("docker.io/debian", &lan).unwrap();
+        assert_eq!(name.to_string(), "docker.io/library/debian");
+        assert_eq!(name, "debian".parse().unwrap());
     }
 
     proptest! {
