@@ -43,6 +43,12 @@ const PACKAGES: &[&str] = &[
     "uidmap",
     "user-mode-linux",
     "util-linux",
+    // Shells that complete, pages that are read.
+    "bsdextrautils",
+    "fish",
+    "groff-base",
+    "man-db",
+    "zsh",
     // Borrowed suites.
     "bats",
     "gawk",

@@ -108,10 +108,14 @@ pub(crate) fn report(error: &(dyn Error + 'static), hint: Option<&str>) -> Strin
     text
 }
 
-/// Returns an error's own words, with the kernel's name for a number of the kernel: `(os error 1)` tells nobody anything.
+/// Returns an error's own words.
 fn message(error: &(dyn Error + 'static)) -> String {
+    with_names(error.to_string())
+}
+
+/// Puts the kernel's name for a number of the kernel into a message: `(os error 1)` tells nobody anything.
+pub(crate) fn with_names(text: String) -> String {
     const NUMBER: &str = "(os error ";
-    let text = error.to_string();
     let Some((before, after)) = text.split_once(NUMBER) else {
         return text;
     };

@@ -12,7 +12,6 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
-mod completion;
 mod exit;
 mod failure;
 pub mod format;

@@ -22,6 +22,16 @@ pub struct Swept {
     pub bytes: u64,
 }
 
+impl Swept {
+    /// Says how many of something went, if any did.
+    fn count(&mut self, count: usize, one: &str, several: &str) {
+        let what = if count == 1 { one } else { several };
+        if count > 0 {
+            self.removed.push(format!("{count} {what} of dead pods"));
+        }
+    }
+}
+
 impl Engine {
     /// Removes a container; with `volumes` those that nobody named, too.
     pub fn remove(&self, asked: &str, force: Force, volumes: bool) -> Result<(), EngineError> {
@@ -194,22 +204,12 @@ impl Engine {
             }
             hierarchies.remove_if_empty(&parent)?;
             let collected = self.networks()?.collect(held)?;
-            for (count, what) in [
-                (collected.leases, "addresses"),
-                (collected.ports, "published ports"),
-                (collected.interfaces, "interfaces"),
-            ] {
-                if count > 0 {
-                    swept.removed.push(format!("{count} {what} of dead pods"));
-                }
-            }
+            swept.count(collected.leases, "address", "addresses");
+            swept.count(collected.ports, "published port", "published ports");
+            swept.count(collected.interfaces, "interface", "interfaces");
         }
         let freed = crate::ids::collect(self.store().root(), held)?;
-        if freed > 0 {
-            swept
-                .removed
-                .push(format!("{freed} ranges of user ids of dead pods"));
-        }
+        swept.count(freed, "range of user ids", "ranges of user ids");
         let sockets = self.places().run.join("pods");
         for entry in std::fs::read_dir(&sockets).into_iter().flatten().flatten() {
             let pod = entry

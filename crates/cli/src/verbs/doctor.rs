@@ -7,6 +7,7 @@ use super::Perform;
 use crate::{
     Failure,
     args::{Doctor, Globals},
+    failure::with_names,
     format::List,
     output,
 };
@@ -25,7 +26,7 @@ const LIST: List = List {
 impl Perform for Doctor {
     fn perform(self, globals: &Globals) -> Result<ExitCode, Failure> {
         let engine = globals.engine()?;
-        let checks = engine.doctor();
+        let checks: Vec<Check> = engine.doctor().into_iter().map(named).collect();
         let text = match &self.format {
             None => text(&checks),
             Some(format) => {
@@ -43,6 +44,14 @@ impl Perform for Doctor {
             true => ExitCode::FAILURE,
             false => ExitCode::SUCCESS,
         })
+    }
+}
+
+/// Calls the kernel's errors by their names.
+fn named(check: Check) -> Check {
+    Check {
+        detail: with_names(check.detail),
+        ..check
     }
 }
 
@@ -74,11 +83,13 @@ mod tests {
 
     #[test]
     fn checks_are_written_as_reviewed() {
-        let check = |name, verdict, detail: &str, mend: Option<&str>| Check {
-            name,
-            verdict,
-            detail: detail.to_owned(),
-            mend: mend.map(str::to_owned),
+        let check = |name, verdict, detail: &str, mend: Option<&str>| {
+            named(Check {
+                name,
+                verdict,
+                detail: detail.to_owned(),
+                mend: mend.map(str::to_owned),
+            })
         };
         insta::assert_snapshot!(text(&[
             check("overlay", Verdict::Ok, "works", None),

@@ -100,6 +100,10 @@ impl Opt {
             Some(letter) => argument.short(letter),
             None => argument,
         };
+        let argument = match self.alias {
+            Some(alias) => argument.alias(alias),
+            None => argument,
+        };
         match self.takes {
             Takes::Nothing => argument.action(ArgAction::SetTrue),
             Takes::Value(name) => argument.value_name(name),
