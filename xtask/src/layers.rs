@@ -183,11 +183,11 @@ fn uses(package: &Package, row: &Row, above: &BTreeSet<&str>, metadata: &Metadat
         .collect()
 }
 
-/// The crates of the table: those in `crates/`, but for what only tests use.
+/// The crates of the table: those in `crates/`.
 fn rooms(metadata: &Metadata) -> impl Iterator<Item = &Package> {
     metadata.members().filter(|package| {
         let in_crates = package.manifest_path.parent().and_then(|dir| dir.parent());
-        in_crates.is_some_and(|dir| dir.ends_with("crates")) && room(package) != "testkit"
+        in_crates.is_some_and(|dir| dir.ends_with("crates"))
     })
 }
 
@@ -277,7 +277,6 @@ mod tests {
             package("engine", &[("fs", None), ("types", None)]),
             package("a", &[("engine", None)]),
             package("b", &[]),
-            package("testkit", &[("engine", None)]),
         ]
     }
 

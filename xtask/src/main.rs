@@ -23,6 +23,7 @@ mod bench;
 mod binaries;
 mod debian;
 mod deny;
+mod fuzz;
 mod guest;
 mod layers;
 mod man;
@@ -48,6 +49,7 @@ cargo xtask VERB
   deny                            deny.toml's rules on licences, bans and sources
   bench [PART...] [--check] [--write] [--hull PROGRAM]
                                   parts: start import memory ps startup calls floor; default: all
+  fuzz [-t SECONDS] [TARGET...]   cargo-fuzz over the targets of fuzz/, or some of them
   guest [-m MEM] [-t SECONDS] -- COMMAND...
                                   runs a command in a User-Mode Linux guest with cgroup v2
   registry DIR PORT               Debian's docker-registry on 127.0.0.1:PORT, until interrupted
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         "layers" => layers::command(&words),
         "deny" => deny::command(&words),
         "bench" => bench::command(&words),
+        "fuzz" => fuzz::command(&words),
         "guest" => guest::command(&words),
         "registry" => registry::command(&words),
         "rootfs" => rootfs::command(&words),

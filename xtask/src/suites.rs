@@ -91,21 +91,17 @@ impl Suites {
         }
     }
 
-    /// Names what one of the slices would be today, of those in tests/ and of the fuzz targets.
-    pub(crate) fn slices(&self) -> Vec<Slice> {
-        let suites = self.of(Kind::Slice).cloned().map(Slice::Suite);
-        suites
-            .chain(fuzz_targets().into_iter().map(Slice::Fuzz))
-            .collect()
+    /// Returns the long suites.
+    pub(crate) fn slices(&self) -> Vec<Binary> {
+        self.of(Kind::Slice).cloned().collect()
     }
 
     /// Runs one slice.
-    pub(crate) fn run_slice(&self, slice: &Slice, limit: Duration) -> Result<Tally> {
-        match slice {
-            Slice::Suite(_) if !is_root() => Ok(Tally::skip(slice.name(), "needs root")),
-            Slice::Suite(binary) => binary.run(&self.manner(limit)?),
-            Slice::Fuzz(target) => fuzz(target, limit / 2),
+    pub(crate) fn run_slice(&self, slice: &Binary, limit: Duration) -> Result<Tally> {
+        if !is_root() {
+            return Ok(Tally::skip(slice.target.clone(), "needs root"));
         }
+        slice.run(&self.manner(limit)?)
     }
 
     fn skip(&self, kind: Kind, reason: &str) -> Tally {
@@ -209,66 +205,12 @@ impl Suites {
     }
 }
 
-/// One of the long suites.
-#[derive(Clone, Debug)]
-pub(crate) enum Slice {
-    Suite(Binary),
-    Fuzz(String),
-}
-
-impl Slice {
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Self::Suite(binary) => binary.target.clone(),
-            Self::Fuzz(target) => format!("fuzz {target}"),
-        }
-    }
-}
-
 /// Which of `count` slices is today's.
 pub(crate) fn todays(count: usize) -> usize {
     let since = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     usize::try_from(since.as_secs() / 86_400).unwrap_or(0) % count.max(1)
-}
-
-fn fuzz_targets() -> Vec<String> {
-    let dir = workspace::root().join("fuzz/fuzz_targets");
-    let entries = std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_string_lossy()
-                .strip_suffix(".rs")
-                .map(str::to_owned)
-        })
-        .collect();
-    names.sort();
-    names
-}
-
-fn fuzz(target: &str, time: Duration) -> Result<Tally> {
-    let name = format!("fuzz {target}");
-    if !run::ended(workspace::cargo().args(["fuzz", "--version"]))?.succeeded() {
-        return Ok(Tally::skip(name, "cargo-fuzz is not installed"));
-    }
-    let seconds = format!("-max_total_time={}", time.as_secs());
-    let mut command = workspace::cargo();
-    // The sanitizer's flags are unstable; this toolchain takes them all the same.
-    command
-        .env("RUSTC_BOOTSTRAP", "1")
-        .args(["fuzz", "run", target, "--", &seconds]);
-    let ended = run::ended(&mut command)?;
-    Ok(if ended.succeeded() {
-        Tally::pass()
-    } else {
-        Tally::fail(name, ended.tail(60))
-    })
 }
 
 pub(crate) fn is_root() -> bool {

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow};
 use crate::binaries::{self, Binary, Manner};
 use crate::report::{Report, Tally};
 use crate::suites::{Kind, Suites, todays};
-use crate::{bench, debian, deny, layers, options::Options, run, verified, workspace};
+use crate::{bench, debian, deny, fuzz, layers, options::Options, run, verified, workspace};
 
 /// CI ends a run after 25 minutes; what built xtask and fetched the tree is not in this.
 const CI: Duration = Duration::from_secs(23 * 60);
@@ -182,21 +182,24 @@ fn slices(report: &mut Report, suites: &Suites, extent: Extent) {
     for (index, slice) in slices.iter().enumerate() {
         if extent == Extent::All || index == todays(slices.len()) {
             let limit = Duration::from_secs(60 * minutes);
-            report.stage_if_time(&slice.name(), minutes, || suites.run_slice(slice, limit));
+            report.stage_if_time(&slice.target, minutes, || suites.run_slice(slice, limit));
         }
     }
     if slices.is_empty() {
         report.stage("slices", minutes, || {
-            Ok(Tally::skip(
-                "slices",
-                "there is no slice in tests/ or fuzz/ yet",
-            ))
+            Ok(Tally::skip("slices", "there is no slice in tests/ yet"))
         });
     }
 }
 
 /// What CI has no time for.
 fn beyond_ci(report: &mut Report) {
+    report.stage("build fuzz targets", 20, fuzz::build);
+    for target in fuzz::targets() {
+        report.stage_if_time(&format!("fuzz {target}"), 4, || {
+            fuzz::fuzz(&target, Duration::from_secs(120))
+        });
+    }
     report.stage("documents", 10, || {
         let mut command = workspace::cargo();
         command.env("RUSTDOCFLAGS", "-D warnings").args([

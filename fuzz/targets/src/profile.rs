@@ -1,0 +1,29 @@
+//! Seccomp profiles in docker's JSON format.
+
+use hull_runtime::seccomp::{self, Abi, Host, KernelVersion, parse_profile};
+
+/// The kernel's bound on a filter, BPF_MAXINSNS.
+const LONGEST: usize = 4096;
+
+/// A profile becomes a filter that the kernel would load, or is refused.
+pub fn profile(bytes: &[u8]) {
+    let bounding = ["CAP_CHOWN".to_owned(), "CAP_SYS_CHROOT".to_owned()];
+    let host = Host {
+        native: Abi::X86_64,
+        kernel: KernelVersion {
+            major: 6,
+            minor: 18,
+        },
+        bounding: &bounding,
+    };
+    let profile = match parse_profile(bytes, &host) {
+        Ok(profile) => profile,
+        Err(error) => return super::explain(&error),
+    };
+    seccomp::unknown_names(&profile);
+    seccomp::flags(&profile);
+    match seccomp::compile(&profile, Abi::X86_64) {
+        Ok(filter) => assert!(!filter.is_empty() && filter.len() <= LONGEST),
+        Err(error) => super::explain(&error),
+    }
+}
