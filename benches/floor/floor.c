@@ -91,8 +91,7 @@ static int fresh(const char *kind, unsigned attributes, const char *const *optio
     for (; options && *options; options += 2)
         MUST(fsconfig(context, FSCONFIG_SET_STRING, options[0], options[1], 0));
     MUST(fsconfig(context, FSCONFIG_CMD_CREATE, 0, 0, 0));
-    int mount = MUST(fsmount(context, FSMOUNT_CLOEXEC, attributes));
-    return mount;
+    return MUST(fsmount(context, FSMOUNT_CLOEXEC, attributes));
 }
 
 static int overlay(int lower, int upper, int work)
@@ -104,6 +103,7 @@ static int overlay(int lower, int upper, int work)
     MUST(fsconfig(context, FSCONFIG_SET_STRING, "redirect_dir", "on", 0));
     MUST(fsconfig(context, FSCONFIG_SET_STRING, "metacopy", "on", 0));
     MUST(fsconfig(context, FSCONFIG_SET_STRING, "xino", "on", 0));
+    MUST(fsconfig(context, FSCONFIG_SET_FLAG, "volatile", 0, 0)); // as for every container with --rm: no sync at the end
     MUST(fsconfig(context, FSCONFIG_CMD_CREATE, 0, 0, 0));
     int mount = MUST(fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV));
     struct statvfs state;

@@ -137,7 +137,8 @@ impl Store {
         if blob.size() > cap {
             return Err(ContentError::TooLong { limit: cap });
         }
-        read_whole(blob).map_err(|error| match error.downcast::<ContentError>() {
+        let size = blob.size();
+        read_whole(blob, size).map_err(|error| match error.downcast::<ContentError>() {
             Ok(bad) => bad,
             Err(source) => self.access("read", &blob_name(digest), source),
         })
@@ -267,8 +268,9 @@ fn access(action: &'static str, path: PathBuf, source: io::Error) -> ContentErro
     }
 }
 
-fn read_whole(mut from: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// `size` is what is expected: enough room, so that one call reads it and another finds the end.
+fn read_whole(mut from: impl Read, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size + 1).unwrap_or(0));
     from.read_to_end(&mut bytes)?;
     Ok(bytes)
 }

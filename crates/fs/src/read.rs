@@ -37,7 +37,8 @@ pub(crate) fn read_capped(
     if !FileType::from_raw_mode(stat.st_mode).is_file() {
         return Err(FsError::NotRegular { path: path() });
     }
-    let mut bytes = Vec::new();
+    let expected = u64::try_from(stat.st_size).unwrap_or(0).min(limit) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
     // One byte more than allowed tells "too large" from "just fits"; the size in `stat` may be outdated, or 0 in /proc.
     File::from(file)
         .take(limit.saturating_add(1))

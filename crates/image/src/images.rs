@@ -145,7 +145,7 @@ impl Images {
             .collect();
         names.sort();
         names.dedup();
-        let (digest, chosen_from, manifest) = self.manifest(entry)?;
+        let (digest, chosen_from, manifest, manifest_bytes) = self.manifest(entry)?;
         let config = self.config(&manifest)?;
         let layers: u64 = manifest.layers.iter().map(|layer| layer.size).sum();
         Ok(Image {
@@ -156,26 +156,30 @@ impl Images {
             digest,
             index: chosen_from,
             manifest,
+            manifest_bytes,
             config,
         })
     }
 
-    /// Returns the manifest of an entry, its digest, and that of the index it was chosen from. An index in the list was put
-    /// there by another tool, or stands for a manifest of docker's type.
-    fn manifest(&self, entry: &Entry) -> Result<(Digest, Option<Digest>, Manifest), ImageError> {
+    /// Returns the manifest of an entry: its digest, that of the index it was chosen from, what it says, and its bytes. An index
+    /// in the list was put there by another tool, or stands for a manifest of docker's type.
+    fn manifest(
+        &self,
+        entry: &Entry,
+    ) -> Result<(Digest, Option<Digest>, Manifest, Vec<u8>), ImageError> {
         let chosen_from = entry.annotations.get(CHOSEN_FROM);
         let announced = MediaType::parse(&entry.media_type);
         let index = match self.document(&entry.digest, Some(&announced))? {
-            Document::Manifest(manifest) => {
+            (Document::Manifest(manifest), bytes) => {
                 let chosen_from = chosen_from.and_then(|text| text.parse().ok());
-                return Ok((entry.digest.clone(), chosen_from, manifest));
+                return Ok((entry.digest.clone(), chosen_from, manifest, bytes));
             }
-            Document::Index(index) => index,
+            (Document::Index(index), _) => index,
         };
         let selected = index
             .select(&Platform::host())
             .map_err(|source| unusable(&entry.digest, source))?;
-        let document = self.document(&selected.digest, Some(&selected.media_type))?;
+        let (document, bytes) = self.document(&selected.digest, Some(&selected.media_type))?;
         let Document::Manifest(manifest) = document else {
             return Err(ImageError::Nested {
                 digest: selected.digest.clone(),
@@ -187,16 +191,18 @@ impl Images {
             Some(FROM_NONE) => None,
             Some(text) => text.parse().ok(),
         };
-        Ok((selected.digest.clone(), chosen_from, manifest))
+        Ok((selected.digest.clone(), chosen_from, manifest, bytes))
     }
 
     fn document(
         &self,
         digest: &Digest,
         announced: Option<&MediaType>,
-    ) -> Result<Document, ImageError> {
+    ) -> Result<(Document, Vec<u8>), ImageError> {
         let bytes = self.content.read(digest, MAX_DOCUMENT)?;
-        Document::parse(&bytes, announced).map_err(|source| unusable(digest, source))
+        let document =
+            Document::parse(&bytes, announced).map_err(|source| unusable(digest, source))?;
+        Ok((document, bytes))
     }
 
     fn config(&self, manifest: &Manifest) -> Result<ImageConfig, ImageError> {
@@ -413,7 +419,7 @@ impl Images {
             if !self.content.contains(&digest)? || !blobs.insert(digest.clone()) {
                 continue;
             }
-            match self.document(&digest, None)? {
+            match self.document(&digest, None)?.0 {
                 Document::Index(index) => {
                     documents.extend(index.manifests.into_iter().map(|entry| entry.digest));
                 }

@@ -379,7 +379,6 @@ impl Images {
         image: &Image,
         name: Option<&Reference>,
     ) -> Result<Trusted<Manifest>, ImageError> {
-        let bytes = self.content.read(&image.digest, MAX_DOCUMENT)?;
         let index = match &image.index {
             Some(digest) => Some((digest, self.content.read(digest, MAX_DOCUMENT)?)),
             None => None,
@@ -389,7 +388,7 @@ impl Images {
             .map(|(digest, bytes)| Judged { digest, bytes });
         let manifest = Judged {
             digest: &image.digest,
-            bytes: &bytes,
+            bytes: &image.manifest_bytes,
         };
         self.judge(
             name.map(std::slice::from_ref).unwrap_or_default(),

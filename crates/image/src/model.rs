@@ -18,6 +18,8 @@ pub struct Image {
     /// Bytes of manifest, configuration and layers as they are stored.
     pub size: u64,
     pub manifest: Manifest,
+    /// The manifest as it is stored.
+    pub(crate) manifest_bytes: Vec<u8>,
     pub config: ImageConfig,
 }
 

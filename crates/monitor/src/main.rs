@@ -1,8 +1,4 @@
 //! The program; see the library.
-#![forbid(unsafe_code)]
+#![no_main]
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    hull_monitor::main()
-}
+hull_sys::entry!(hull_monitor::main);

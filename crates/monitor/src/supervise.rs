@@ -158,15 +158,9 @@ impl<'a> Supervised<'a> {
             join: join(order)?,
             user: order.user.clone(),
         };
-        let mut created = if order.init {
-            hull_runtime::create_with_init(launch, forget_descriptors)?
-        } else {
-            hull_runtime::create(launch)?
-        };
-        let connection = Connection::make(order, &created)?;
-        let terminal = created.take_terminal();
-        let pid = created.pid().as_raw_nonzero().get();
-        let running = created.start()?;
+        let (mut running, connection) = start(order, launch)?;
+        let terminal = running.terminal.take();
+        let pid = running.pid.as_raw_nonzero().get();
         warnings.extend(running.warnings.iter().map(ToString::to_string));
         held.started(
             order.place,
@@ -263,7 +257,10 @@ impl<'a> Supervised<'a> {
     /// Ends what init left behind, writes the end down, and takes everything away that belonged to the run. The order matters:
     /// a process of the container may still write to the log until it is killed, and the end is written before init is reaped.
     fn finish(mut self, held: Held, exit: Exit) -> Result<u8, MonitorError> {
-        if let Some(group) = &self.group {
+        // In a process namespace of its own the kernel has ended everything with init.
+        if let Some(group) = &self.group
+            && !has_own_pids(self.order)
+        {
             group.kill_all()?;
         }
         self.streams.drain();
@@ -277,7 +274,11 @@ impl<'a> Supervised<'a> {
         if let Some(connection) = self.connection.take() {
             connection.end()?;
         }
-        if let Some(group) = self.group.take() {
+        if let Some(group) = self.group.take()
+            && group.remove().is_err()
+        {
+            // Somebody who was on the way in (`exec`) and had not got to the namespaces.
+            group.kill_all()?;
             group.remove()?;
         }
         free_ids(self.order);
@@ -291,6 +292,31 @@ impl<'a> Supervised<'a> {
         self.streams.end(code);
         Ok(code)
     }
+}
+
+fn has_own_pids(order: &Handover) -> bool {
+    let joined = |join: &JoinNamespaces| join.kinds.contains(&JoinKind::Pid);
+    let namespaces = order.spec.linux.as_ref().map(|linux| &linux.namespaces);
+    namespaces.into_iter().flatten().any(|namespace| {
+        namespace.kind == hull_spec::runtime::NamespaceKind::Pid && namespace.path.is_none()
+    }) && !order.join.iter().any(joined)
+}
+
+/// Starts the app, after connecting the container where it is to have a network.
+fn start(
+    order: &Handover,
+    launch: Launch<'_>,
+) -> Result<(Running, Option<Connection>), MonitorError> {
+    let forget = order.init.then_some(forget_descriptors as fn());
+    let Some(wanted) = &order.network else {
+        return Ok((hull_runtime::run(launch, forget)?, None));
+    };
+    let created = match forget {
+        Some(forget) => hull_runtime::create_with_init(launch, forget)?,
+        None => hull_runtime::create(launch)?,
+    };
+    let connection = Connection::make(order, wanted, &created)?;
+    Ok((created.start()?, Some(connection)))
 }
 
 /// Blocks the signals that are forwarded, so that they arrive at a descriptor the loop polls.
@@ -479,10 +505,11 @@ struct Connection {
 }
 
 impl Connection {
-    fn make(order: &Handover, created: &Created) -> Result<Option<Self>, MonitorError> {
-        let Some(wanted) = &order.network else {
-            return Ok(None);
-        };
+    fn make(
+        order: &Handover,
+        wanted: &crate::Network,
+        created: &Created,
+    ) -> Result<Self, MonitorError> {
         let networks = Networks::open(&order.root, hull_net::Pool::default())?;
         let network = match &wanted.name {
             Some(name) => networks.find(name)?,
@@ -499,7 +526,7 @@ impl Connection {
             ended: false,
         };
         connection.tell_address(created, &wanted.own_names)?;
-        Ok(Some(connection))
+        Ok(connection)
     }
 
     /// Adds the address to the container's `/etc/hosts`, which is Hull's own file; nothing of the container runs yet.

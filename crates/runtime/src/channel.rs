@@ -7,6 +7,7 @@
 //!   Start                       ──────▶
 //!                               ◀──────  end of file: the exec closed it  or  Failed / Command
 //! ```
+//! A child that was told to go at once does not wait for Start, and the parent reads what it said when it has closed its end.
 //! End of file says who is gone: a child whose parent died reads it instead of `Parts` or `Start` and exits; a parent reads
 //! it instead of `Created` when the child was killed. Neither side's socket survives in the other, as descriptor tables
 //! are not shared.
@@ -16,6 +17,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hull_sys::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -128,6 +130,28 @@ impl Channel {
         }
         let message = Message::decode(&bytes[..received.bytes]).ok_or(StartError::BadMessage)?;
         Ok(Some((message, fds)))
+    }
+
+    /// Waits until the other end is closed; what it said before can be received after.
+    pub(crate) fn await_end(&self) -> Result<(), Errno> {
+        // No events asked for: only the hang-up, which is always told, ends the wait.
+        let mut fds = [PollFd::new(&self.0, PollFlags::empty())];
+        while let Err(errno) = poll(&mut fds, None) {
+            if errno != Errno::INTR {
+                return Err(errno);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether somebody is there to hear, without waiting.
+    pub(crate) fn other_end_is_open(&self) -> bool {
+        let mut fds = [PollFd::new(&self.0, PollFlags::empty())];
+        let none = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        poll(&mut fds, Some(&none)) == Ok(0)
     }
 
     /// Reports an error of this side; there is nobody else to tell if that fails.

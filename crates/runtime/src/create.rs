@@ -1,8 +1,9 @@
 //! The parent's story: from a [`Launch`] to a process that waits right before it becomes the app.
 //!
 //! ```text
-//!   plan ─ channel ─ (visit joined namespaces) ─ clone3 ─ maps ─ assemble ─ send ─▶ … ─ Created ─ limits
+//!   plan ─ channel ─ (visit joined namespaces) ─ clone3 ─ maps ─ assemble ─ send ─▶ … ─ Created ─ limits ─ Start ─▶ … ─ end of file
 //! ```
+//! [`create`] returns at Created, and [`Created::start`] does the rest; with [`run`] the child does not wait for Start.
 //! Whatever goes wrong, the child is killed and reaped before the error is returned; detached mounts and descriptors go
 //! with their owners. Nothing of a failed start stays.
 
@@ -35,8 +36,16 @@ pub struct Created {
     child: Newborn,
     proc: OwnedFd,
     channel: Channel,
+    go: Go,
     terminal: Option<OwnedFd>,
     warnings: Vec<Warning>,
+}
+
+/// When the child becomes its app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Go {
+    AtOnce,
+    WhenTold,
 }
 
 /// A container whose app runs.
@@ -54,7 +63,7 @@ pub struct Running {
 
 /// Makes a container. The caller has to be single-threaded; the first process is its child.
 pub fn create(launch: Launch<'_>) -> Result<Created, StartError> {
-    make(launch, None)
+    make(launch, None, Go::WhenTold)
 }
 
 /// Makes a container whose first process is a small init of our own: it runs the app, passes signals on, reaps, and ends
@@ -64,12 +73,23 @@ pub fn create(launch: Launch<'_>) -> Result<Created, StartError> {
 /// caller's descriptors as long as the container lives, and would so hold pipes and locks open. (It is handed in because
 /// closing what others own is `hull-sys`'s to say.)
 pub fn create_with_init(launch: Launch<'_>, forget: fn()) -> Result<Created, StartError> {
-    make(launch, Some(forget))
+    make(launch, Some(forget), Go::WhenTold)
 }
 
-fn make(mut launch: Launch<'_>, reaper: Option<fn()>) -> Result<Created, StartError> {
+/// Makes a container and starts its app in one go, for callers who have nothing to do in between: the child need not wait
+/// for them, nor they for it twice. `forget` is that of [`create_with_init`], for containers that want an init.
+pub fn run(launch: Launch<'_>, forget: Option<fn()>) -> Result<Running, StartError> {
+    make(launch, forget, Go::AtOnce)?.start()
+}
+
+fn make(mut launch: Launch<'_>, reaper: Option<fn()>, go: Go) -> Result<Created, StartError> {
     namespaces::open_paths(launch.spec, &mut launch.join)?;
     let plan = Plan::of(&launch)?;
+    // Limits above the caller's own are the parent's to set, right before the app begins.
+    let go = match plan.process.rlimits_are_within_own() {
+        true => go,
+        false => Go::WhenTold,
+    };
     let filter = filter(&launch);
     let tasks = match launch.cgroup {
         Some(group) => group.tasks_files()?,
@@ -96,6 +116,7 @@ fn make(mut launch: Launch<'_>, reaper: Option<fn()>) -> Result<Created, StartEr
                     cgroups: &cgroups,
                     visited,
                     reaper,
+                    go,
                 };
                 init.run(theirs)
             }
@@ -107,7 +128,7 @@ fn make(mut launch: Launch<'_>, reaper: Option<fn()>) -> Result<Created, StartEr
     visit.leave()?;
     let (child, ours, theirs) = born?;
     drop((theirs, tasks));
-    raise(child, ours, &plan, &launch, &cgroups)
+    raise(child, ours, &plan, &launch, &cgroups, go)
 }
 
 /// The child is a copy: what lies unwritten in the buffer of standard output would be written twice.
@@ -122,6 +143,7 @@ fn raise(
     plan: &Plan,
     launch: &Launch<'_>,
     cgroups: &[(String, PathBuf)],
+    go: Go,
 ) -> Result<Created, StartError> {
     let proc = proc_of(child.pid)?;
     let mut warnings = Vec::new();
@@ -152,13 +174,20 @@ fn raise(
         Err(errno) => return Err(Failure::new(Step::Channel, "", errno).into()),
     }
     drop(parts);
+    if go == Go::AtOnce {
+        // Everything it has to say is read when it has said it all: one wait instead of two.
+        channel.await_end().at(Step::Channel, "")?;
+    }
     let (terminal, shared_keyring) = await_created(&channel)?;
     warnings.extend(shared_keyring.map(|errno| Warning::SharedKeyring { errno }));
-    warnings.extend(plan.process.set_rlimits(child.pid)?);
+    if go == Go::WhenTold {
+        warnings.extend(plan.process.set_rlimits(child.pid)?);
+    }
     Ok(Created {
         child,
         proc,
         channel,
+        go,
         terminal,
         warnings,
     })
@@ -206,16 +235,20 @@ impl Created {
         )?)
     }
 
+    fn tell(&self) -> Result<(), StartError> {
+        match self.channel.send(&Message::Start, &[]) {
+            Ok(()) => Ok(()),
+            Err(Errno::PIPE | Errno::CONNRESET) => Err(StartError::InitDied {
+                during: "between create and start",
+            }),
+            Err(errno) => Err(Failure::new(Step::Channel, "", errno).into()),
+        }
+    }
+
     /// Lets the container become its app. An error means there is no container any more.
     pub fn start(self) -> Result<Running, StartError> {
-        match self.channel.send(&Message::Start, &[]) {
-            Ok(()) => {}
-            Err(Errno::PIPE | Errno::CONNRESET) => {
-                return Err(StartError::InitDied {
-                    during: "between create and start",
-                });
-            }
-            Err(errno) => return Err(Failure::new(Step::Channel, "", errno).into()),
+        if self.go == Go::WhenTold {
+            self.tell()?;
         }
         await_exec(&self.channel)?;
         let (pid, pidfd) = self.child.keep();

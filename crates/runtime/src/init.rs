@@ -4,7 +4,7 @@
 //!   join cgroups ─ wait for the parts ─ become the mapped root ─ cgroup and IPC namespace ─ names, loopback
 //!   attach root ─ mounts ─ files ─ sysctls ─ masks ─ terminal ─ pivot
 //!   streams ─ user ─ capabilities ─ find the command ─ tie to the parent ─▶ Created
-//!   wait for Start ─ signals ─ filter ─ exec
+//!   wait for Start, or set the limits ─ signals ─ filter ─ exec
 //! ```
 //! The child is a single-threaded copy of the parent with its own memory and descriptor table: everything is allowed, and
 //! everything it inherited is close-on-exec. It never returns into its caller's code.
@@ -26,6 +26,7 @@ use rustix::system::{setdomainname, sethostname};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::channel::{Channel, Message};
+use crate::create::Go;
 use crate::error::{At as _, Failure, StartError, Step};
 use crate::launch::{Launch, Stdio};
 use crate::plan::{Assembly, Plan};
@@ -66,6 +67,7 @@ pub(crate) struct Init<'a> {
     pub(crate) visited: Vec<Option<OwnedFd>>,
     /// Split a small init off from the app; the function closes all of its descriptors.
     pub(crate) reaper: Option<fn()>,
+    pub(crate) go: Go,
 }
 
 impl Init<'_> {
@@ -110,6 +112,14 @@ impl Init<'_> {
             .send(&created, master.as_slice())
             .map_err(|_| Stop::Orphaned)?;
         drop(terminal);
+        if self.go == Go::AtOnce {
+            self.plan.process.set_own_rlimits()?;
+            // The death signal is set: had the parent died before that, its end would be closed by now.
+            return match channel.other_end_is_open() {
+                true => Ok(ready),
+                false => Err(Stop::Orphaned),
+            };
+        }
         // Waiting is also the check that the parent lives: had it died before the death signal was set, this reads the end.
         match channel.receive()? {
             Some((Message::Start, _)) => Ok(ready),

@@ -40,7 +40,7 @@ mod streams;
 mod sysctl;
 mod user;
 
-pub use create::{Created, Running, create, create_with_init};
+pub use create::{Created, Running, create, create_with_init, run};
 pub use error::{Failure, Stage, StartError, Step, Warning};
 pub use exec::{Exec, exec};
 pub use launch::{Filter, Join, Launch, RootFs, Stdio, Target, TerminalSize};

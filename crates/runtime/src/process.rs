@@ -22,7 +22,7 @@ use hull_sys::{Errno, close_range, seccomp, signal};
 use rustix::fs::Mode;
 use rustix::process::{
     DumpableBehavior, Gid, Pid, Resource, Signal, Uid, chdir, getcwd, prlimit,
-    set_dumpable_behavior, set_parent_process_death_signal, umask,
+    set_dumpable_behavior, set_parent_process_death_signal, setrlimit, umask,
 };
 use rustix::thread::{
     set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
@@ -128,6 +128,21 @@ impl ProcessPlan {
             warnings.extend(set_rlimit(pid, limit)?);
         }
         Ok(warnings)
+    }
+
+    /// Parent: tells whether a child could set all limits itself, which may lower them but not raise them.
+    pub(crate) fn rlimits_are_within_own(&self) -> bool {
+        self.rlimits.iter().all(|limit| {
+            let own = rustix::process::getrlimit(resource(limit.kind)).maximum;
+            own.is_none_or(|own| limit.hard <= own)
+        })
+    }
+
+    /// Child: sets them as its last act but the exec.
+    pub(crate) fn set_own_rlimits(&self) -> Result<(), Failure> {
+        self.rlimits.iter().try_for_each(|limit| {
+            setrlimit(resource(limit.kind), values(limit)).at(Step::Rlimit, rlimit_name(limit.kind))
+        })
     }
 
     /// Child: finds out who to be. The root is the container's, /etc is where the image has it.
@@ -303,12 +318,7 @@ impl CapabilityPlan {
 fn set_rlimit(pid: Pid, limit: &Rlimit) -> Result<Option<Warning>, Failure> {
     let name = || rlimit_name(limit.kind).to_owned();
     let resource = resource(limit.kind);
-    let value = |number: u64| (number != u64::MAX).then_some(number);
-    let wanted = rustix::process::Rlimit {
-        current: value(limit.soft),
-        maximum: value(limit.hard),
-    };
-    match prlimit(Some(pid), resource, wanted) {
+    match prlimit(Some(pid), resource, values(limit)) {
         Ok(_) => return Ok(None),
         Err(Errno::PERM) => {}
         Err(errno) => return Err(Failure::new(Step::Rlimit, name(), errno)),
@@ -316,7 +326,7 @@ fn set_rlimit(pid: Pid, limit: &Rlimit) -> Result<Option<Warning>, Failure> {
     let ours = rustix::process::getrlimit(resource).maximum;
     let hard = ours.unwrap_or(u64::MAX);
     let clamped = rustix::process::Rlimit {
-        current: value(limit.soft.min(hard)),
+        current: finite(limit.soft.min(hard)),
         maximum: ours,
     };
     prlimit(Some(pid), resource, clamped).at(Step::Rlimit, name())?;
@@ -325,6 +335,17 @@ fn set_rlimit(pid: Pid, limit: &Rlimit) -> Result<Option<Warning>, Failure> {
         wanted: limit.hard,
         got: hard,
     }))
+}
+
+fn values(limit: &Rlimit) -> rustix::process::Rlimit {
+    rustix::process::Rlimit {
+        current: finite(limit.soft),
+        maximum: finite(limit.hard),
+    }
+}
+
+fn finite(number: u64) -> Option<u64> {
+    (number != u64::MAX).then_some(number)
 }
 
 fn resource(kind: RlimitKind) -> Resource {

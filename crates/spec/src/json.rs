@@ -1,6 +1,7 @@
 //! Reading JSON the careful way: errors that name the place, unknown fields that are noticed, keys that appear once,
 //! `null` that means absent.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -15,6 +16,12 @@ pub(crate) type Ignored = Vec<String>;
 pub(crate) struct Fault {
     pub(crate) path: String,
     pub(crate) source: serde_json::Error,
+}
+
+/// Reads `bytes` as one JSON document. (Keeping track of the place costs more than reading: only a document that is wrong is
+/// read again for that.)
+pub(crate) fn value<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
+    serde_json::from_slice(bytes).or_else(|_| read(bytes).map(|(value, _)| value))
 }
 
 /// Reads `bytes` as one JSON document and lists the fields that were not understood.
@@ -57,14 +64,15 @@ pub(crate) enum SameKey {
 /// Refuses a document in which an object has the same key twice (serde and Go keep the last, others the first), and
 /// returns the keys of the outermost object, in lower case.
 pub(crate) fn keys_are_unique(bytes: &[u8], same: SameKey) -> Result<BTreeSet<String>, Fault> {
+    let walk = Walk { same };
+    if let Ok(keys) = walk.deserialize(&mut serde_json::Deserializer::from_slice(bytes)) {
+        return Ok(keys.in_lower_case());
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let mut track = serde_path_to_error::Track::new();
     let tracking = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    match (Walk { same }).deserialize(tracking) {
-        Ok(keys) => Ok(keys
-            .into_iter()
-            .map(|key| key.to_ascii_lowercase())
-            .collect()),
+    match walk.deserialize(tracking) {
+        Ok(keys) => Ok(keys.in_lower_case()),
         Err(source) => Err(Fault {
             path: readable(&track.path()),
             source,
@@ -72,14 +80,80 @@ pub(crate) fn keys_are_unique(bytes: &[u8], same: SameKey) -> Result<BTreeSet<St
     }
 }
 
-/// Walks any JSON value; gives the keys if it is an object.
+/// The keys of one object. Most have few, and then comparing is cheaper than any order.
+#[derive(Debug, Default)]
+struct Keys<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: BTreeSet<String>,
+}
+
+impl<'de> Keys<'de> {
+    const FEW: usize = 24;
+
+    /// Adds a key; returns whether it is new.
+    fn insert(&mut self, key: Cow<'de, str>, same: SameKey) -> bool {
+        let is_there = match same {
+            SameKey::Exact => self.few.contains(&key),
+            SameKey::IgnoringCase => self
+                .few
+                .iter()
+                .any(|other| other.eq_ignore_ascii_case(&key)),
+        };
+        if is_there {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(key);
+            return true;
+        }
+        self.many.insert(match same {
+            SameKey::Exact => key.into_owned(),
+            SameKey::IgnoringCase => key.to_ascii_lowercase(),
+        })
+    }
+
+    fn in_lower_case(self) -> BTreeSet<String> {
+        let few = self.few.iter().map(|key| key.to_ascii_lowercase());
+        few.chain(self.many.iter().map(|key| key.to_ascii_lowercase()))
+            .collect()
+    }
+}
+
+/// A key, borrowed from the document unless it has escapes.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyString;
+
+        impl<'de> Visitor<'de> for AnyString {
+            type Value = Key<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(AnyString)
+    }
+}
+
+/// Walks any JSON value; gives its keys, none if it is no object.
 #[derive(Clone, Copy)]
 struct Walk {
     same: SameKey,
 }
 
 impl<'de> DeserializeSeed<'de> for Walk {
-    type Value = BTreeSet<String>;
+    type Value = Keys<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -87,25 +161,21 @@ impl<'de> DeserializeSeed<'de> for Walk {
 }
 
 impl<'de> Visitor<'de> for Walk {
-    type Value = BTreeSet<String>;
+    type Value = Keys<'de>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a JSON value")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut keys = BTreeSet::new();
-        while let Some(key) = map.next_key::<String>()? {
+        let mut keys = Keys::default();
+        while let Some(Key(key)) = map.next_key()? {
             let inside = if key == "annotations" {
                 SameKey::Exact
             } else {
                 self.same
             };
-            let folded = match self.same {
-                SameKey::Exact => key.clone(),
-                SameKey::IgnoringCase => key.to_ascii_lowercase(),
-            };
-            if !keys.insert(folded) {
+            if !keys.insert(key.clone(), self.same) {
                 return Err(de::Error::custom(format_args!("key `{key}` appears twice")));
             }
             map.next_value_seed(Self { same: inside })?;
@@ -115,26 +185,26 @@ impl<'de> Visitor<'de> for Walk {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         while list.next_element_seed(self)?.is_some() {}
-        Ok(BTreeSet::new())
+        Ok(Keys::default())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
+        Ok(Keys::default())
     }
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
+        Ok(Keys::default())
     }
     fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
+        Ok(Keys::default())
     }
     fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
+        Ok(Keys::default())
     }
     fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
+        Ok(Keys::default())
     }
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(BTreeSet::new())
+        Ok(Keys::default())
     }
 }
 

@@ -34,6 +34,7 @@ mod call;
 pub mod caps;
 pub mod clone;
 pub mod close_range;
+pub mod entry;
 pub mod exec;
 pub mod ids;
 pub mod inherited;

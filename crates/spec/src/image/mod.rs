@@ -163,9 +163,7 @@ fn keys(
 
 /// Reads the types, once the keys are known to be unique.
 fn parse<T: DeserializeOwned>(document: &'static str, bytes: &[u8]) -> Result<T, DocumentError> {
-    json::read(bytes)
-        .map(|(value, _)| value)
-        .map_err(|fault| malformed(document, fault))
+    json::value(bytes).map_err(|fault| malformed(document, fault))
 }
 
 fn malformed(document: &'static str, fault: json::Fault) -> DocumentError {
