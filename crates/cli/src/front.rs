@@ -116,7 +116,10 @@ const ABSENT: [(&str, &str); 16] = [
         "logout",
         "credentials are read from docker's and podman's files: log out with one of them",
     ),
-    ("network", "Hull has the networks none, host and bridge yet"),
+    (
+        "network",
+        "Hull has the networks bridge, none and host so far: `hull run --network` chooses",
+    ),
     ("node", "Hull has no clusters"),
     (
         "push",

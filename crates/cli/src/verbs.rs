@@ -53,7 +53,7 @@ mod wait;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{Args, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, Args, Command, CommandFactory, FromArgMatches};
 
 use crate::{
     args::{self, Globals},
@@ -74,7 +74,7 @@ pub struct Verb {
     /// Where help lists it.
     pub section: Section,
     pub family: Family,
-    /// Docker's other names for it, such as `container ls`; the last word alone where there is no blank.
+    /// Docker's other names for it, such as `container ls`.
     pub also: &'static [&'static str],
     define: fn() -> Command,
     perform: fn(&Self, &[OsString], Globals) -> Result<ExitCode, Failure>,
@@ -111,6 +111,13 @@ const fn verb<A: Perform + CommandFactory + FromArgMatches>(
         define: || Globals::augment_args(A::command()),
         perform: Verb::read::<A>,
     }
+}
+
+/// Keeps plain words that nothing is said about out of the list below the usage, which names them.
+fn unlisted(word: Arg) -> Arg {
+    let silent =
+        word.is_positional() && word.get_help().is_none() && word.get_possible_values().is_empty();
+    word.hide_short_help(silent).hide_long_help(silent)
 }
 
 /// Every verb, in the order of help.
@@ -166,15 +173,15 @@ pub static VERBS: &[Verb] = {
         verb::<args::Save>("save", Images, &[]),
         verb::<args::Tag>("tag", Images, &[]),
         verb::<args::Rmi>("rmi", Images, &["image rm", "image remove"]),
-        verb::<args::ImageInspect>("image inspect", Images, &["image inspect"]),
-        verb::<args::ImagePrune>("image prune", Images, &["image prune"]),
+        verb::<args::ImageInspect>("image inspect", Images, &[]),
+        verb::<args::ImagePrune>("image prune", Images, &[]),
         verb::<args::Prune>("prune", Host, &[]),
-        verb::<args::ContainerPrune>("container prune", Containers, &["container prune"]),
-        verb::<args::VolumeList>("volume ls", Host, &["volume ls", "volume list"]),
-        verb::<args::VolumeCreate>("volume create", Host, &["volume create"]),
-        verb::<args::VolumeInspect>("volume inspect", Host, &["volume inspect"]),
-        verb::<args::VolumeRemove>("volume rm", Host, &["volume rm", "volume remove"]),
-        verb::<args::VolumePrune>("volume prune", Host, &["volume prune"]),
+        verb::<args::ContainerPrune>("container prune", Containers, &[]),
+        verb::<args::VolumeList>("volume ls", Host, &["volume list"]),
+        verb::<args::VolumeCreate>("volume create", Host, &[]),
+        verb::<args::VolumeInspect>("volume inspect", Host, &[]),
+        verb::<args::VolumeRemove>("volume rm", Host, &["volume remove"]),
+        verb::<args::VolumePrune>("volume prune", Host, &[]),
         verb::<args::Info>("info", Host, &[]),
         verb::<args::Doctor>("doctor", Host, &[]),
         verb::<args::Gc>("gc", Host, &[]),
@@ -191,7 +198,7 @@ impl Verb {
             return Some((verb, 1));
         }
         let second = second?;
-        let named = |also: &&str| also.split_once(' ') == Some((word, second));
+        let named = |name: &str| name.split_once(' ') == Some((word, second));
         let plain = match word {
             "container" => &[Section::Containers, Section::Inside][..],
             "image" => &[Section::Images],
@@ -201,7 +208,8 @@ impl Verb {
         VERBS
             .iter()
             .find(|verb| {
-                verb.also.iter().any(named)
+                named(verb.name)
+                    || verb.also.iter().any(|also| named(also))
                     || (verb.name == second && plain.contains(&verb.section))
             })
             .map(|verb| (verb, 2))
@@ -209,9 +217,17 @@ impl Verb {
 
     /// Returns the definition as its own page: called `hull VERB`, at most a hundred characters wide.
     pub fn page(&self) -> Command {
-        (self.define)()
+        let page = (self.define)()
             .bin_name(format!("hull {}", self.name))
             .max_term_width(100)
+            .mut_args(unlisted);
+        if page.get_arguments().any(|option| option.get_id() == "help") {
+            return page;
+        }
+        // Clap's own promises that `--help` says more than `-h`.
+        let help = Arg::new("help").short('h').long("help").help("Print help");
+        page.disable_help_flag(true)
+            .arg(help.action(ArgAction::Help))
     }
 
     /// Says in one line what the verb does.

@@ -63,7 +63,7 @@ impl Engine {
             "ID": container.id,
             "Names": container.name,
             "Image": config.image.name,
-            "Command": config.args().join(" "),
+            "Command": spelled(&config.args()),
             "CreatedAt": created,
             "RunningFor": format!("{} ago", span(now.since(created))),
             "State": listed.status.word(),
@@ -349,6 +349,15 @@ fn port_bindings(ports: &[PortMap]) -> Value {
     Value::Object(bindings)
 }
 
+/// Writes a command as docker's list does: what has a blank in it is quoted.
+fn spelled(args: &[String]) -> String {
+    let words = args.iter().map(|word| match word.contains(' ') {
+        true => format!("'{word}'"),
+        false => word.clone(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
 fn port_words(port: &PortMap) -> String {
     format!(
         "{}:{}->{}/{}",
@@ -427,6 +436,12 @@ pub fn span(span: std::time::Duration) -> String {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn words_with_blanks_are_quoted_in_lists() {
+        let words = ["sh", "-c", "sleep 1"].map(str::to_owned);
+        assert_eq!(spelled(&words), "sh -c 'sleep 1'");
+    }
 
     #[test]
     fn spans_are_said_as_docker_says_them() {

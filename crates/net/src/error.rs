@@ -120,8 +120,10 @@ impl NetError {
                     "another Hull root or another program made `{bridge}`; `ip -d link show {bridge}` shows it"
                 )
             }
-            Self::BridgeFull(_) => "use a second network, or `--network none`".to_owned(),
-            Self::NoFreeSubnet(_) => "give the network a subnet of its own".to_owned(),
+            Self::NoNetwork(_) => "the networks are bridge, none and host so far".to_owned(),
+            Self::BridgeFull(_) | Self::NoFreeSubnet(_) | Self::NoFreeAddress { .. } => {
+                "`--network none` and `--network host` need none".to_owned()
+            }
             Self::Firewall {
                 source: Errno::EXIST | Errno::NOENT,
                 ..

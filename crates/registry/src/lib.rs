@@ -4,8 +4,8 @@
 //!   Client ── manifest(&Reference) ──▶ FetchedManifest     bytes, digest checked
 //!          ── blob(&Reference, &Descriptor) ──▶ Blob       impl Read, length checked
 //! ```
-//! The protocol is decided by values: [`url`], [`challenge`], [`auth`], [`redirect`], [`answer`], [`dns`] do no I/O and are
-//! tested by tables. [`transport`] carries one question to one server, [`client`] strings them together.
+//! The protocol is decided by values: `url`, `challenge`, `auth`, `redirect`, `answer`, `dns` do no I/O and are
+//! tested by tables. `transport` carries one question to one server, `client` strings them together.
 //!
 //! What a registry may not make Hull do: send a login anywhere but to the registry itself and, over an encrypted
 //! connection, to the token server it names; leave an encrypted connection for a plain one; read more than was announced;

@@ -7,6 +7,13 @@ use crate::{Digest, InvalidDigest};
 /// The grammar is that of the distribution specification and of docker's reference package: a repository is lower-case path
 /// components joined by `/`, separated inside by `.`, `_`, `__` or dashes; a tag is at most 128 of `[A-Za-z0-9_.-]`; the first
 /// component is a registry if it has a `.` or a `:` or is `localhost`.
+///
+/// ```
+/// # use hull_types::Reference;
+/// let name: Reference = "debian:12".parse()?;
+/// assert_eq!(name.to_string(), "docker.io/library/debian:12");
+/// # Ok::<(), hull_types::InvalidReference>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
     registry: String,

@@ -16,7 +16,7 @@ Examples:
   hull exec -u postgres -w /tmp db pg_dump shop
 
 Exit code: that of the command, or 128 and the number of the signal that ended it;
-125 when hull failed, 126 when the command cannot be run, 127 when it is not there."
+125 when Hull failed, 126 when the command cannot be run, 127 when it is not there."
 )]
 pub struct Exec {
     #[command(flatten)]

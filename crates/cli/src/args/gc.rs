@@ -2,7 +2,7 @@
 #[derive(Clone, Debug, clap::Parser)]
 #[command(
     name = "gc",
-    after_help = "Nothing that a container or an image needs is touched: see prune for those."
+    after_help = "Nothing that a container or an image needs is touched; `hull prune` removes those that nobody uses."
 )]
 pub struct Gc {
     /// Print a Go template, or json

@@ -54,7 +54,7 @@ Examples:
   hull run --rm -m 256m --cpus 0.5 --network none alpine sh -c 'echo $HOSTNAME'
 
 Exit code: that of the command, or 128 and the number of the signal that ended it;
-125 when hull failed, 126 when the command cannot be run, 127 when it is not there.",
+125 when Hull failed, 126 when the command cannot be run, 127 when it is not there.",
             );
         command(run, &groups(OWN))
     }

@@ -58,7 +58,7 @@ fn overview() -> Vec<u8> {
         b".SH FILES\n.TP\n/var/lib/hull, /run/hull\nWhat root's installation keeps; elsewhere by \\fB\\-\\-root\\fR or \
           HULL_ROOT, and for ordinary users below $XDG_DATA_HOME and $XDG_RUNTIME_DIR.\n.TP\n/etc/hull/config.json\n\
           Settings.\n.SH EXIT STATUS\nThat of the container for verbs that wait for one, 128 and the signal's number when a \
-          signal ended it; 125, 126 and 127 when hull failed, the command cannot be run, or is not there; 1 when another \
+          signal ended it; 125, 126 and 127 when Hull failed, the command cannot be run, or is not there; 1 when another \
           verb failed.\n",
     );
     text

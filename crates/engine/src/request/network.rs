@@ -102,7 +102,7 @@ impl FromStr for NetworkName {
         Err(InvalidRequest::Malformed {
             what: "a network",
             word: text.to_owned(),
-            example: "none, host, bridge, container:NAME, ns:PATH or a network's name",
+            example: "none, host, bridge, container:NAME or ns:PATH",
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::usage::{self, UsageError};
 const NETWORK: Opt = Opt::values(
     "network",
     "NETWORK",
-    "Connect to this network: bridge (the default), none, host, container:NAME, ns:PATH or a name",
+    "Connect to this network: bridge (the default), none, host, container:NAME or ns:PATH",
 )
 .alias("net");
 const PUBLISH: Opt = Opt::values(
