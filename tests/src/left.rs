@@ -78,18 +78,24 @@ fn hierarchies() -> Vec<PathBuf> {
 }
 
 fn groups(root: &Path) -> Vec<String> {
-    let Some(parent) = cgroup_parent(root) else {
-        return Vec::new();
-    };
-    let mut found = Vec::new();
-    for dir in hierarchies().iter().map(|base| base.join(&parent)) {
-        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
-            if entry.path().is_dir() {
-                found.push(format!("cgroup {}", entry.path().display()));
-            }
-        }
-    }
-    found
+    let own = cgroup_parent(root).into_iter().flat_map(|parent| {
+        let dirs = hierarchies()
+            .into_iter()
+            .map(move |base| base.join(&parent));
+        dirs.flat_map(|dir| directories(&dir)).collect::<Vec<_>>()
+    });
+    // What a test names with --cgroup-parent it names after its own directory.
+    let test = root.parent().and_then(Path::file_name).unwrap_or_default();
+    let named = hierarchies().into_iter().map(|base| base.join(test));
+    own.chain(named.filter(|dir| dir.is_dir()))
+        .map(|dir| format!("cgroup {}", dir.display()))
+        .collect()
+}
+
+fn directories(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths.filter(|path| path.is_dir()).collect()
 }
 
 /// Removes the parent cgroups of a root, and says which cannot be removed.
@@ -105,14 +111,7 @@ pub(crate) fn remove_parents(root: &Path) -> Vec<String> {
 
 /// Entries of directories in which every entry is a pod's claim on something.
 fn claims(root: &Path) -> Vec<String> {
-    let fixed = [
-        "pods",
-        "names",
-        "garbage",
-        "ids",
-        "run/pods",
-        "images/ingest",
-    ];
+    let fixed = ["pods", "names", "garbage", "run/pods", "images/ingest"];
     let mut dirs: Vec<PathBuf> = fixed.iter().map(|name| root.join(name)).collect();
     let networks = std::fs::read_dir(root.join("networks"));
     for network in networks.into_iter().flatten().flatten() {
@@ -122,20 +121,41 @@ fn claims(root: &Path) -> Vec<String> {
     let entries = dirs
         .iter()
         .flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten());
-    let mut found: Vec<String> = entries
-        .map(|entry| format!("file {}", entry.path().display()))
-        .collect();
-    for entry in std::fs::read_dir(root.join("layers"))
+    let unfinished = ["", "run", "volumes", "networks", "images", "layers"];
+    let halves = unfinished
+        .iter()
+        .flat_map(|name| {
+            std::fs::read_dir(root.join(name))
+                .into_iter()
+                .flatten()
+                .flatten()
+        })
+        .filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with(".tmp") || name.starts_with(".unpacking")
+        });
+    entries
+        .chain(halves)
+        .map(|entry| entry.path())
+        .chain(id_ranges(root))
+        .map(|path| format!("file {}", path.display()))
+        .collect()
+}
+
+/// Ranges of user ids that pods of this root have: all roots of the host claim them in one place.
+fn id_ranges(root: &Path) -> Vec<PathBuf> {
+    let Some(mark) = cgroup_parent(root) else {
+        return Vec::new();
+    };
+    let entries = std::fs::read_dir("/run/hull/ids")
         .into_iter()
         .flatten()
-        .flatten()
-    {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(".tmp") {
-            found.push(format!("file {}", entry.path().display()));
-        }
-    }
-    found
+        .flatten();
+    let paths = entries.map(|entry| entry.path());
+    let is_ours =
+        |path: &PathBuf| std::fs::read_link(path).is_ok_and(|text| text.starts_with(&mark));
+    paths.filter(is_ours).collect()
 }
 
 /// Interfaces of pods in this test's network namespace.

@@ -16,6 +16,7 @@ mod hull;
 mod left;
 mod machine;
 mod ran;
+mod sweep;
 mod terminal;
 mod tree;
 
@@ -25,5 +26,6 @@ pub use hull::{Child, Hull};
 pub use left::{Left, cgroup_parent};
 pub use machine::{eventually, is_root, missing, skip};
 pub use ran::Ran;
+pub use sweep::{Story, Sweep, Victim};
 pub use terminal::Terminal;
 pub use tree::Tree;

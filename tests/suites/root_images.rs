@@ -224,3 +224,25 @@ fn compressed_twice_and_in_parts_is_the_same_image() {
         "100000"
     );
 }
+
+#[test]
+fn what_prune_says_is_what_the_disk_gets_back() {
+    let hull = Hull::with_busybox();
+    hull.ok(
+        "mkdir -p tree/d && for i in $(seq 300); do head -c 5000 /dev/urandom > tree/d/$i; done",
+    );
+    hull.ok("tar -C tree -c . | hull import - big; sync -f .");
+    let used = || -> f64 {
+        let bytes = hull.ok("du -s --block-size=1 --exclude=ledger $HULL_ROOT | cut -f1");
+        bytes.parse().expect("a number")
+    };
+    let before = used();
+    let said = hull.ok("hull image prune -a -f");
+    let freed = before - used();
+    let (_, said) = said.rsplit_once(' ').expect("a sum at its end");
+    let said: f64 = match said.strip_suffix("MB") {
+        Some(number) => number.parse::<f64>().expect("a number") * 1e6,
+        None => panic!("{said}"),
+    };
+    assert!((said - freed).abs() < 0.01 * freed, "{said} {freed}");
+}

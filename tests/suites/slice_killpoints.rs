@@ -1,134 +1,231 @@
-//! Killed at every point: a verb is run again and again, and killed with SIGKILL before its first, second, third … system call
-//! that changes anything outside it, until it gets through. After each death, `gc` must leave exactly the live set.
-//!
-//! The kernel's boundary is the failpoint: strace stops the process there, so the program under test is the one people run, and no
-//! point is forgotten. What lies between two such calls changes nothing that a later command could see.
+//! Killed at every point: a verb is run again and again, killed each time before another of its system calls that changes
+//! anything outside it. After each death `hull ps` answers, `hull gc` leaves exactly the live set, every record can be removed,
+//! and then no file is left that was not there before.
 
-use hull_suites::{Hull, require};
+use hull_suites::{Story, Sweep, Victim, require};
 
-/// System calls by which a process changes the disk, the kernel's state or another process.
-const CHANGES: &str = "mkdir,mkdirat,rename,renameat,renameat2,symlink,symlinkat,link,linkat,unlink,unlinkat,rmdir,openat,openat2,\
-                       write,pwrite64,ftruncate,sendto,sendmsg,clone,clone3,vfork,execve,execveat,mount,move_mount,fsmount,fsconfig,\
-                       mount_setattr,setns,kill,pidfd_send_signal,fcntl,setxattr,fsetxattr,fchownat,fchmodat,fchmod,mknodat,bind";
+const COMMAND: Story<'_> = Story {
+    prepare: "true",
+    command: "",
+    clean: "true",
+    victim: Victim::Command,
+};
 
-/// How many points are skipped between two that are tried; `--all` sets none.
-fn stride() -> usize {
-    std::env::var("HULL_TEST_STRIDE")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1)
+const MONITOR: Story<'_> = Story {
+    victim: Victim::Monitor,
+    ..COMMAND
+};
+
+/// Something of everything that a pod can have.
+const FULL: &str = "--name x -v /data -p 8080:80 --cgroup-parent ${T##*/}/below busybox";
+
+/// Tells these stories, killed at each point.
+fn sweep(stories: &[Story<'_>]) {
+    require!("strace");
+    let mut sweep = Sweep::new();
+    for story in stories {
+        sweep.over(*story);
+    }
+    sweep.conclude();
 }
 
-struct Sweep {
-    hull: Hull,
-}
-
-impl Sweep {
-    fn new() -> Self {
-        Self {
-            hull: Hull::with_busybox(),
-        }
-    }
-
-    /// Runs `verb` killed at each point; before each time `prepare` is run, after it everything is collected.
-    fn over(&self, prepare: &str, verb: &str, follow: &str) -> usize {
-        let mut point = 1;
-        loop {
-            self.hull.ok(prepare);
-            let line = format!(
-                "exec strace -qq {follow} -o /dev/null -e trace={CHANGES} -e inject={CHANGES}:signal=SIGKILL:when={point} {verb}"
-            );
-            let ran = self.hull.sh(&line);
-            let killed = ran.code == 137;
-            self.collected(&format!("{verb} killed at point {point}"));
-            if !killed {
-                assert!(ran.code == 0, "{verb} fails by itself: {}", ran.text());
-                return point;
-            }
-            point += stride();
-            assert!(point < 3000, "{verb} never gets through");
-        }
-    }
-
-    /// Collects, and looks: nothing is left but what records name; then removes those, and nothing at all is left.
-    fn collected(&self, when: &str) {
-        let hull = &self.hull;
-        let gc = hull.sh("hull gc");
-        assert!(gc.code == 0, "gc after {when}: {}", gc.text());
-        let live = hull.sh("hull ps -a --format '{{.Names}}'").out;
-        for name in live.lines() {
-            let ran = hull.sh(&format!("hull rm -f {name}"));
-            assert!(ran.code == 0, "rm after {when}: {}", ran.text());
-        }
-        for _ in 0..200 {
-            if hull.left().is_empty() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        assert!(hull.left().is_empty(), "{when} left {:#?}", hull.left().0);
-        let ran = hull.sh("hull run --rm --network none busybox true");
-        assert!(ran.code == 0, "a run after {when}: {}", ran.text());
-    }
+fn commands(stories: &[(&str, &str)]) {
+    let stories: Vec<Story<'_>> = stories
+        .iter()
+        .map(|(prepare, command)| Story {
+            prepare,
+            command,
+            ..COMMAND
+        })
+        .collect();
+    sweep(&stories);
 }
 
 #[test]
 fn create() {
-    require!("strace");
-    Sweep::new().over("true", "hull create --name x -v /data busybox true", "");
+    commands(&[("true", &format!("hull create {FULL} true"))]);
 }
 
 #[test]
 fn run_in_the_foreground() {
-    require!("strace");
-    Sweep::new().over("true", "hull run --rm --name x -p 8080:80 busybox true", "");
+    commands(&[("true", &format!("hull run --rm {FULL} true"))]);
 }
 
 #[test]
-fn start_and_its_monitor() {
-    require!("strace");
-    let sweep = Sweep::new();
-    sweep.over(
-        "hull create --name x -p 8080:80 busybox sleep 1000",
-        "hull start x",
-        "",
-    );
-    sweep.over(
-        "hull create --name x busybox sleep 1000",
-        "hull start x",
-        "-f",
-    );
+fn run_in_the_background() {
+    commands(&[("true", &format!("hull run -d {FULL} sleep 1000"))]);
 }
 
 #[test]
-fn stop_and_remove() {
-    require!("strace");
-    let sweep = Sweep::new();
-    sweep.over(
-        "hull run -d --name x busybox sleep 1000",
-        "hull stop -t 0 x",
-        "",
-    );
-    sweep.over(
-        "hull run -d --name x -v /data -p 8080:80 busybox sleep 1000",
-        "hull rm -f -v x",
-        "",
-    );
+fn start_and_restart() {
+    commands(&[
+        (&format!("hull create {FULL} sleep 1000"), "hull start x"),
+        (
+            &format!("hull run -d {FULL} sleep 1000"),
+            "hull restart -t 0 x",
+        ),
+    ]);
 }
 
 #[test]
-fn load_and_remove_an_image() {
+fn monitor() {
+    sweep(&[
+        Story {
+            prepare: &format!("hull create {FULL} true"),
+            command: "hull start x",
+            ..MONITOR
+        },
+        Story {
+            prepare: &format!("hull create --rm {FULL} true"),
+            command: "hull start x",
+            ..MONITOR
+        },
+    ]);
+}
+
+#[test]
+fn monitor_that_does_not_take_its_app_along() {
+    // Who becomes another user loses his death signal.
+    sweep(&[Story {
+        command: "hull run -d --name x busybox su -s /bin/sh nobody -c \"trap '' TERM; sleep 0.2\"",
+        ..MONITOR
+    }]);
+}
+
+#[test]
+fn first_use() {
+    let forget = "rm -rf $HULL_ROOT/networks $HULL_ROOT/VERSION; ip link delete hull0; nft delete table ip hull";
+    commands(&[(
+        &format!("{{ {forget}; }} 2> /dev/null; true"),
+        "hull run --rm -p 8080:80 busybox true",
+    )]);
+}
+
+#[test]
+fn volumes() {
+    sweep(&[
+        Story {
+            command: "hull volume create v",
+            clean: "hull volume rm v 2> /dev/null",
+            ..COMMAND
+        },
+        Story {
+            prepare: "hull volume create v",
+            command: "hull volume rm v",
+            clean: "hull volume rm v 2> /dev/null",
+            ..COMMAND
+        },
+    ]);
+}
+
+#[test]
+fn stop_and_kill() {
+    let run = format!("hull run -d {FULL} sleep 1000");
+    commands(&[
+        (&run, "hull stop -t 0 x"),
+        (&run, "hull kill x"),
+        (&run, "hull pause x"),
+        (&format!("{run}; hull pause x"), "hull unpause x"),
+    ]);
+}
+
+#[test]
+fn remove() {
+    let (run, create) = (
+        format!("hull run -d {FULL} sleep 1000"),
+        format!("hull create {FULL} true"),
+    );
+    sweep(&[
+        Story {
+            prepare: &run,
+            command: "hull rm -f -v x",
+            ..COMMAND
+        },
+        Story {
+            prepare: &format!("hull run -d --name y busybox sleep 1000; {create}"),
+            command: "hull rm -f -v x y",
+            ..COMMAND
+        },
+        Story {
+            prepare: &create,
+            command: "hull prune -f --volumes",
+            // Volumes whose container is gone are still somebody's, until they are pruned.
+            clean: "hull volume prune -f",
+            ..COMMAND
+        },
+    ]);
+}
+
+#[test]
+fn collect() {
+    // Half of everything: a killed monitor, killed makers.
+    let prepare = format!(
+        "hull run -d {FULL} sleep 1000; \
+         kill -9 $(awk '/^PPid/ {{ print $2 }}' /proc/$(hull inspect --format '{{{{.State.Pid}}}}' x)/status); \
+         mkdir $HULL_ROOT/pods/00000000-0000-4000-8000-000000000000; \
+         ln -s 00000000-0000-4000-8000-000000000001 $HULL_ROOT/names/ghost; \
+         mkdir -p $HULL_ROOT/garbage/z/y $HULL_ROOT/images/ingest/z"
+    );
+    commands(&[(&prepare, "hull gc")]);
+}
+
+#[test]
+fn rename() {
+    commands(&[
+        (&format!("hull create {FULL} true"), "hull rename x z"),
+        (&format!("hull run -d {FULL} sleep 1000"), "hull rename x z"),
+    ]);
+}
+
+#[test]
+fn exec() {
+    let run = format!("hull run -d {FULL} sleep 1000");
+    commands(&[
+        (&run, "hull exec x true"),
+        (&run, "hull exec -d x sleep 100"),
+    ]);
+}
+
+#[test]
+fn load_import_and_remove_images() {
     require!("strace");
-    let sweep = Sweep::new();
+    let mut sweep = Sweep::new();
+    let hull = sweep.hull();
     hull_suites::OciLayout::default()
         .layer(&[
             hull_suites::Entry::dir("d"),
             hull_suites::Entry::file("d/f", "x"),
         ])
-        .write(&sweep.hull.dir().join("oci"), "other");
-    let clean = "hull rmi -f other > /dev/null 2>&1; hull gc > /dev/null";
-    sweep.over(clean, "hull load -q -i oci", "");
-    sweep.over("hull load -q -i oci", "hull rmi other", "");
-    sweep.hull.ok(clean);
-    assert_eq!(sweep.hull.ok("ls $HULL_ROOT/layers | wc -l"), "1");
+        .write(&hull.dir().join("oci"), "other");
+    hull.write("tree/d/f", "y");
+    hull.ok("tar -C tree -cf other.tar .");
+    let clean = "hull rmi -f other third > /dev/null 2>&1";
+    let stories = [
+        ("true", "hull load -q -i oci"),
+        ("true", "hull import other.tar other"),
+        ("hull load -q -i oci", "hull rmi other"),
+        (
+            "hull load -q -i oci; hull tag other third",
+            "hull rmi other third",
+        ),
+    ];
+    for (prepare, command) in stories {
+        sweep.over(Story {
+            prepare,
+            command,
+            clean,
+            ..COMMAND
+        });
+    }
+    sweep.conclude();
+}
+
+#[test]
+fn commit() {
+    sweep(&[Story {
+        prepare: "hull run --name x busybox sh -c 'echo x > /f'",
+        command: "hull commit x other",
+        clean: "hull rmi -f other > /dev/null 2>&1",
+        ..COMMAND
+    }]);
 }

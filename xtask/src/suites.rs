@@ -96,12 +96,13 @@ impl Suites {
         self.of(Kind::Slice).cloned().collect()
     }
 
-    /// Runs one slice.
-    pub(crate) fn run_slice(&self, slice: &Binary, limit: Duration) -> Result<Tally> {
+    /// Runs one slice. With a `stride` above 1 those that try many points leave out as many.
+    pub(crate) fn run_slice(&self, slice: &Binary, limit: Duration, stride: u32) -> Result<Tally> {
         if !is_root() {
             return Ok(Tally::skip(slice.target.clone(), "needs root"));
         }
-        slice.run(&self.manner(limit)?)
+        let manner = self.manner(limit)?;
+        slice.run(&manner.with("HULL_TEST_STRIDE", stride.to_string()))
     }
 
     fn skip(&self, kind: Kind, reason: &str) -> Tally {

@@ -38,6 +38,12 @@ impl GroupPath {
         Path::new(&self.0)
     }
 
+    /// Returns the group it lies in, unless that is the hierarchy's own.
+    pub fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.0.rsplit_once('/')?;
+        Some(Self(parent.to_owned()))
+    }
+
     /// Returns the groups it lies in, outermost first, itself not included.
     pub(crate) fn ancestors(&self) -> impl Iterator<Item = &Path> {
         self.0
@@ -97,5 +103,8 @@ mod tests {
         let path: GroupPath = "a/b/c".parse().unwrap();
         let all: Vec<_> = path.ancestors().collect();
         assert_eq!(all, [Path::new("a"), Path::new("a/b")]);
+        let parent = path.parent().unwrap();
+        assert_eq!(parent.to_string(), "a/b");
+        assert_eq!(parent.parent().unwrap().parent(), None);
     }
 }

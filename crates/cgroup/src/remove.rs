@@ -42,6 +42,12 @@ impl Hierarchies {
         Ok(names)
     }
 
+    /// Tells whether there is a group at this place in any hierarchy.
+    pub fn has_group(&self, path: &GroupPath) -> bool {
+        let mut places = self.places().into_iter();
+        places.any(|place| self.base(place).join(path.as_path()).is_dir())
+    }
+
     /// Removes a parent group wherever nothing is below it. Groups being made at the same time make it again.
     pub fn remove_if_empty(&self, parent: &GroupPath) -> Result<(), CgroupError> {
         for place in self.places() {

@@ -288,6 +288,7 @@ impl Drop for Temporary<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     pub blobs: Vec<Digest>,
+    /// What the disk got back, in whole blocks: also of what dead sessions left.
     pub bytes: u64,
 }
 
@@ -313,7 +314,6 @@ impl Store {
                 Some(grave) => grave,
                 none => none.insert(self.make_grave(&mut garbage)?),
             };
-            collected.bytes += self.size(&digest)?.unwrap_or(0);
             let name = blob_name(&digest);
             rustix::fs::renameat(self.dir(), &name, &*grave, digest.hex())
                 .map_err(|errno| self.access("collect", &name, errno.into()))?;
@@ -329,7 +329,7 @@ impl Store {
         }
         drop(lock);
         for name in garbage {
-            discard(self, &name);
+            collected.bytes += discard(self, &name);
         }
         Ok(collected)
     }
@@ -379,15 +379,21 @@ impl Store {
 }
 
 /// Removes a flat directory of the store as far as possible. Another process may be doing the same, and whatever stays is
-/// found again by the next collection, so failures are not told.
-fn discard(store: &Store, name: &str) {
+/// found again by the next collection, so failures are not told. Returns how many bytes its files took.
+fn discard(store: &Store, name: &str) -> u64 {
     let Ok(dir) = open_dir(store.dir(), name) else {
-        return;
+        return 0;
     };
+    let mut bytes = 0;
     for file in store.names(name).unwrap_or_default() {
-        let _ = rustix::fs::unlinkat(&dir, file, AtFlags::empty());
+        let taken = rustix::fs::statat(&dir, &file, AtFlags::SYMLINK_NOFOLLOW)
+            .map_or(0, |stat| u64::try_from(stat.st_blocks).unwrap_or(0) * 512);
+        if rustix::fs::unlinkat(&dir, file, AtFlags::empty()).is_ok() {
+            bytes += taken;
+        }
     }
     let _ = rustix::fs::unlinkat(store.dir(), name, AtFlags::REMOVEDIR);
+    bytes
 }
 
 fn create(dir: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd, rustix::io::Errno> {

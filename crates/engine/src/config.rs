@@ -4,7 +4,7 @@ use hull_spec::image::ImageConfig;
 use hull_types::{DiffId, Digest, Signal};
 use serde::{Deserialize, Serialize};
 
-use crate::request::{Entrypoint, RunRequest};
+use crate::request::{Entrypoint, NetworkMode, RunRequest};
 
 /// The engine's part of a container's record. The image's words are kept in full, so that a container starts again as it was
 /// although its image's name has moved on.
@@ -63,6 +63,14 @@ impl Config {
             args.extend_from_slice(&process.command);
         }
         args
+    }
+
+    /// Tells whether it has an address on a network of Hull's.
+    pub(crate) fn is_on_bridge(&self) -> bool {
+        matches!(
+            self.request.network.mode,
+            NetworkMode::Bridge | NetworkMode::Named(_)
+        )
     }
 
     /// Returns the environment: the image's, Hull's own, then what was asked for.

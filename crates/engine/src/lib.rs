@@ -28,6 +28,7 @@ mod info;
 mod inspect;
 mod logs;
 pub mod near;
+mod parents;
 mod places;
 mod pull;
 mod remove;
@@ -87,6 +88,8 @@ pub struct Engine {
     /// How images are fetched.
     fetching: pull::Fetching,
     caller: Caller,
+    /// Worked out when first needed.
+    mark: OnceCell<String>,
     /// The topmost directory this command made for the store: it takes it away again if it leaves it empty.
     fresh: Option<PathBuf>,
 }
@@ -121,6 +124,7 @@ impl Engine {
             images: OnceCell::new(),
             fetching: pull::Fetching::default(),
             caller,
+            mark: OnceCell::new(),
             fresh,
         })
     }
@@ -167,27 +171,32 @@ impl Engine {
     /// Removes the store's directories if this command made them and nothing is in them.
     pub fn leave(self) {
         let Some(topmost) = &self.fresh else { return };
-        if let (true, Ok(hierarchies), Ok(parent)) = (
-            self.caller.is_root(),
-            self.hierarchies(),
-            self.cgroup_parent(),
-        ) && let Ok(parent) = parent.to_string_lossy().parse()
+        if let (true, Ok(hierarchies), Ok(mark)) =
+            (self.caller.is_root(), self.hierarchies(), self.mark())
+            && let Ok(parent) = mark.parse()
         {
             // Whatever is still below it has an owner.
             hierarchies.remove_if_empty(&parent).ok();
+            ids::leave();
         }
         let root: &Path = &self.places.root;
         // First what says that the others are there: whoever opens it from now on makes anew what is missing.
         std::fs::remove_file(root.join("VERSION")).ok();
-        for directory in ["pods", "names", "garbage", "ids"] {
+        for directory in ["pods", "names", "garbage"] {
             if std::fs::remove_dir(root.join(directory)).is_err() && root.join(directory).exists() {
                 return;
             }
         }
         let run: &Path = &self.places.run;
-        std::fs::remove_file(run.join("hierarchies")).ok();
         std::fs::remove_dir(run.join("pods")).ok();
         std::fs::remove_dir(run).ok();
+        let shared = Path::new(hull_monitor::HIERARCHIES);
+        if self.caller.is_root()
+            && let Some(directory) = shared.parent()
+            && std::fs::remove_file(shared).is_ok()
+        {
+            std::fs::remove_dir(directory).ok();
+        }
         for made in root
             .ancestors()
             .take_while(|path| path.starts_with(topmost))

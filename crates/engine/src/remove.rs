@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use hull_cgroup::{CgroupError, Group, GroupPath};
 use hull_state::{Held, StateError, Status};
 use hull_types::{ContainerName, DiffId, Digest, PodId};
 
@@ -12,6 +13,13 @@ use crate::{ContainerFilter, Engine, EngineError, Listed};
 pub enum Force {
     No,
     Yes,
+}
+
+/// A pod that is not alive, and that nobody can start as long as this exists.
+#[derive(Debug)]
+enum Dead {
+    Gone,
+    Held(#[expect(dead_code, reason = "held, not used")] Held),
 }
 
 /// What a collection took away, in words.
@@ -47,7 +55,6 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let name = || listed.container().name.to_string();
         match (&listed.status, force) {
-            (Status::Lost { run }, _) => self.kill_and_wait(listed, run)?,
             (Status::Running { run } | Status::Paused { run }, Force::Yes) => {
                 self.kill_and_wait(listed, run)?
             }
@@ -87,36 +94,62 @@ impl Engine {
         }
     }
 
-    /// Removes a pod that is held, with what a killed monitor left of it.
+    /// Removes a pod that is held, with what a killed monitor left of it. The pod's record goes last: it is by this that all else
+    /// is found if we are killed in between.
     fn discard(&self, held: Held, listed: &Listed, volumes: bool) -> Result<(), EngineError> {
-        self.clean_run(&held, listed)?;
-        self.store().discard(held)?;
+        self.clear(&held, listed)?;
         if volumes || listed.config.request.remove {
             for volume in &listed.config.anonymous {
                 self.volumes()?.remove(&volume.name).ok();
             }
         }
-        Ok(())
+        Ok(self.store().discard(held)?)
     }
 
-    /// Takes away what a run of a pod left in the kernel when its monitor was killed.
-    pub(crate) fn clean_run(&self, held: &Held, listed: &Listed) -> Result<(), EngineError> {
-        if let Some(run) = listed.status.run()
-            && !matches!(listed.status, Status::Stopped { .. })
-        {
-            if let Some(group) = self.group(run)? {
-                group.kill_all()?;
-                group.remove()?;
+    /// Takes away what a pod that is held has in the kernel though nobody supervises it: its monitor was killed. Processes that
+    /// outlived it are killed. Returns whether there was something.
+    pub(crate) fn clear(&self, held: &Held, listed: &Listed) -> Result<bool, EngineError> {
+        let mut left = matches!(listed.status, Status::Lost { .. } | Status::Vanished { .. });
+        for path in self.groups_of(listed)? {
+            match Group::open(&self.hierarchies()?, &path) {
+                Ok(group) => {
+                    group.kill_all()?;
+                    group.remove()?;
+                    left = true;
+                }
+                Err(CgroupError::NotFound(_)) => {}
+                Err(error) => return Err(error.into()),
             }
-            if run.network.is_some() {
+        }
+        // A monitor takes the group away after the rest, so that without one there is no rest; what it gives back still later
+        // is no hindrance, and collected.
+        if left {
+            if listed.config.is_on_bridge() {
                 self.networks()?.reap(&held.id)?;
             }
-            crate::ids::collect(self.store().root(), |pod| *pod != held.id)?;
+            crate::ids::collect(self.mark()?, |pod| (*pod == held.id).then_some(()))?;
             let run = self.places().run.join(format!("pods/{}", held.id));
             std::fs::remove_file(run.join("attach")).ok();
             std::fs::remove_dir(run).ok();
         }
-        Ok(())
+        Ok(left)
+    }
+
+    /// Returns the cgroups that a container may have: the one it would be started in, and the one it was started in, should its
+    /// root have been moved since.
+    fn groups_of(&self, listed: &Listed) -> Result<Vec<GroupPath>, EngineError> {
+        let pod = listed.pod.id().to_string();
+        let mut groups: Vec<GroupPath> = self
+            .cgroup_path(&listed.config, &pod)?
+            .into_iter()
+            .collect();
+        if let Some(run) = listed.status.run().filter(|run| !run.cgroup.is_empty()) {
+            let path = cgroup_path(&run.cgroup)?;
+            if !groups.contains(&path) {
+                groups.push(path);
+            }
+        }
+        Ok(groups)
     }
 
     /// Gives a container another name.
@@ -129,41 +162,17 @@ impl Engine {
     /// somebody may still want.
     pub fn gc(&self) -> Result<Swept, EngineError> {
         let mut swept = Swept::default();
-        let (listed, _) = self.list()?;
-        for container in &listed {
-            let name = &container.container().name;
-            match &container.status {
-                Status::Lost { run } => {
-                    self.kill_and_wait(container, run)?;
-                    swept.removed.push(format!(
-                        "processes of container {name}, whose monitor was killed"
-                    ));
-                }
-                Status::Vanished { .. } => {
-                    if let Ok(held) = self.store().hold(container.pod.id()) {
-                        self.clean_run(&held, container)?;
-                    }
-                }
-                _ => {}
-            }
-            let ended = !matches!(
-                container.status,
-                Status::Running { .. } | Status::Paused { .. }
-            );
-            if container.config.request.remove && ended && !container.pod.held {
-                match self.remove_listed(container, Force::No, true) {
-                    Ok(()) => swept
-                        .removed
-                        .push(format!("container {name}, which was to go when it ended")),
-                    Err(EngineError::State(
-                        StateError::Held { .. } | StateError::NotFound { .. },
-                    )) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+        if self.caller().is_root() {
+            // Whoever starts containers believes what was found once; this is the moment to look again.
+            self.find_hierarchies()?;
+        }
+        self.collect_unfinished(&mut swept)?;
+        for container in &self.list()?.0 {
+            self.collect_dead(container, &mut swept)?;
         }
         swept.removed.extend(self.store().sweep()?);
         self.collect_kernel(&mut swept)?;
+        self.collect_files(&mut swept)?;
         if self.caller().is_root() && self.places().root.join("images").exists() {
             let collected = self.images()?.collect()?;
             swept.bytes += collected.bytes;
@@ -180,49 +189,134 @@ impl Engine {
         Ok(swept)
     }
 
+    /// Removes pods whose makers were killed before they wrote what these are, with the volumes that were made for them.
+    fn collect_unfinished(&self, swept: &mut Swept) -> Result<(), EngineError> {
+        for held in self.store().unfinished()? {
+            let pod = held.id;
+            if self.caller().is_root() {
+                let volumes = self.volumes()?;
+                for volume in volumes.list()? {
+                    if volume.pod == Some(pod) {
+                        volumes.remove(&volume.name)?;
+                        swept.removed.push(format!("volume {}", volume.name));
+                    }
+                }
+            }
+            self.store().discard(held)?;
+            swept.removed.push(format!("unfinished pod {pod}"));
+        }
+        Ok(())
+    }
+
+    /// Takes away what a container whose monitor was killed left, and the container if it was to go when it ended.
+    fn collect_dead(&self, container: &Listed, swept: &mut Swept) -> Result<(), EngineError> {
+        let config = &container.config.request;
+        let journal = &container.pod.journal;
+        let (begun, ended) = match container.status {
+            Status::Lost { .. } | Status::Vanished { .. } => (true, true),
+            Status::Stopped { .. } => (false, true),
+            _ => (false, false),
+        };
+        let goes = config.remove && ended;
+        // Below the root's own group each pod's is found by looking there.
+        if !(begun || goes || config.cgroup_parent.is_some()) {
+            return Ok(());
+        }
+        // Who holds it supervises it, starts it or removes it.
+        let Ok(held) = self.store().hold(container.pod.id()) else {
+            return Ok(());
+        };
+        let name = &container.container().name;
+        if self.clear(&held, container)? && matches!(container.status, Status::Lost { .. }) {
+            swept.removed.push(format!(
+                "processes of container {name}, whose monitor was killed"
+            ));
+        }
+        let restarts = journal.restarting && self.store().is_restarting(held.id);
+        // Started and ended again since we looked? Then the next collection sees to it.
+        if goes && !restarts && held.read().is_ok_and(|now| now.starts == journal.starts) {
+            self.discard(held, container, true)?;
+            swept
+                .removed
+                .push(format!("container {name}, which was to go when it ended"));
+        }
+        Ok(())
+    }
+
+    /// Returns something that keeps a pod from coming alive, unless it is alive, or may be: its record cannot be read.
+    fn dead(&self, pod: &PodId) -> Option<Dead> {
+        match self.store().hold(*pod) {
+            Ok(held) => Some(Dead::Held(held)),
+            Err(StateError::NotFound { .. }) => Some(Dead::Gone),
+            Err(_) => None,
+        }
+    }
+
     /// Removes cgroups, addresses, ids and sockets of pods that are not alive.
     fn collect_kernel(&self, swept: &mut Swept) -> Result<(), EngineError> {
-        // A pod whose record cannot be read may well be alive: nothing of it is touched.
-        let held = |pod: &PodId| match self.store().pod(*pod) {
-            Ok(pod) => pod.is_some_and(|pod| pod.held),
-            Err(_) => true,
-        };
         if self.caller().is_root() {
             let hierarchies = self.hierarchies()?;
-            let place = self.cgroup_parent()?.to_string_lossy().into_owned();
-            let parent = cgroup_path(&place)?;
+            let place = self.mark()?;
+            let parent = cgroup_path(place)?;
             for name in hierarchies.groups_below(&parent)? {
-                if name.parse::<PodId>().is_ok_and(|pod| !held(&pod)) {
-                    let group = hull_cgroup::Group::open(
-                        &hierarchies,
-                        &cgroup_path(&format!("{place}/{name}"))?,
-                    )?;
-                    group.kill_all()?;
-                    group.remove()?;
-                    swept.removed.push(format!("cgroup {place}/{name}"));
+                if let Ok(pod) = name.parse::<PodId>()
+                    && let Some(_dead) = self.dead(&pod)
+                {
+                    let path = cgroup_path(&format!("{place}/{name}"))?;
+                    match Group::open(&hierarchies, &path) {
+                        Ok(group) => {
+                            group.kill_all()?;
+                            group.remove()?;
+                            swept.removed.push(format!("cgroup {place}/{name}"));
+                        }
+                        // Its monitor was just about to.
+                        Err(CgroupError::NotFound(_)) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                 }
             }
             hierarchies.remove_if_empty(&parent)?;
-            let collected = self.networks()?.collect(held)?;
+            let parents = self.collect_parents(&hierarchies)?;
+            swept
+                .removed
+                .extend(parents.iter().map(|parent| format!("cgroup {parent}")));
+            let collected = self.networks()?.collect(|pod| self.dead(pod).is_none())?;
             swept.count(collected.leases, "address", "addresses");
             swept.count(collected.ports, "published port", "published ports");
             swept.count(collected.interfaces, "interface", "interfaces");
+            let freed = crate::ids::collect(place, |pod| self.dead(pod))?;
+            swept.count(freed, "range of user ids", "ranges of user ids");
         }
-        let freed = crate::ids::collect(self.store().root(), held)?;
-        swept.count(freed, "range of user ids", "ranges of user ids");
         let sockets = self.places().run.join("pods");
         for entry in std::fs::read_dir(&sockets).into_iter().flatten().flatten() {
             let pod = entry
                 .file_name()
                 .to_str()
                 .and_then(|name| name.parse::<PodId>().ok());
-            if pod.is_some_and(|pod| !held(&pod)) {
+            if let Some(pod) = pod
+                && let Some(_dead) = self.dead(&pod)
+            {
                 std::fs::remove_file(entry.path().join("attach")).ok();
                 std::fs::remove_dir(entry.path()).ok();
                 swept.removed.push(format!(
                     "socket of dead pod {}",
                     entry.file_name().display()
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes volumes and records that nobody finishes any more.
+    fn collect_files(&self, swept: &mut Swept) -> Result<(), EngineError> {
+        if !self.caller().is_root() {
+            return Ok(());
+        }
+        let volumes = self.volumes()?.remove_unfinished()?;
+        let networks = self.networks()?.remove_unfinished()?;
+        for (count, what) in [(volumes, "volumes"), (networks, "records of networks")] {
+            if count > 0 {
+                swept.removed.push(format!("{count} unfinished {what}"));
             }
         }
         Ok(())
@@ -283,6 +377,6 @@ pub(crate) fn layers_in_use(root: &std::path::Path) -> Option<HashSet<DiffId>> {
         .then(|| containers.flat_map(|c| c.layers.clone()).collect())
 }
 
-fn cgroup_path(text: &str) -> Result<hull_cgroup::GroupPath, EngineError> {
-    Ok(text.parse().map_err(hull_cgroup::CgroupError::from)?)
+fn cgroup_path(text: &str) -> Result<GroupPath, EngineError> {
+    Ok(text.parse().map_err(CgroupError::from)?)
 }

@@ -2,11 +2,11 @@
 
 use hull_image::{Image, ImageError, Layer};
 use hull_spec::image::ImageConfig;
-use hull_state::{Container, Held, RootDirectory, Status};
+use hull_state::{Container, Held, Reserved, RootDirectory, Status};
 use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
 
 use crate::{
-    Config, Engine, EngineError, ImageSource, ImageUse,
+    Config, Engine, EngineError, ImageSource, ImageUse, parents,
     pull::runs_on,
     request::{ImageName, LogMode, NetworkMode, PullPolicy, RunRequest},
 };
@@ -27,6 +27,14 @@ impl Engine {
             return Err(EngineError::Unsupported {
                 given: "--log-opt mode=non-blocking".to_owned(),
                 hint: "leave it out: logs are written to the page cache, and the app waits only when the disk does",
+            });
+        }
+        if let Some(parent) = &request.cgroup_parent
+            && !parents::is_allowed(parent)
+        {
+            return Err(EngineError::Unsupported {
+                given: format!("--cgroup-parent {}", parent.display()),
+                hint: "Hull's own pods lie there: choose a group with another name",
             });
         }
         let (image, _held) = self.image_to_run(&request)?;
@@ -50,9 +58,33 @@ impl Engine {
             });
         }
         let (reserved, id, name) = self.store().reserve(name.as_ref())?;
+        match self.furnish(reserved, &mut config, id, &name) {
+            Ok(held) => Ok(Created {
+                held,
+                id,
+                name,
+                config,
+            }),
+            Err(error) => {
+                for volume in &config.anonymous {
+                    self.volumes()?.remove(&volume.name).ok();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives a pod that was reserved its directories and volumes, and last its record.
+    fn furnish(
+        &self,
+        reserved: Reserved<'_>,
+        config: &mut Config,
+        id: ContainerId,
+        name: &ContainerName,
+    ) -> Result<Held, EngineError> {
         reserved.make_container(0, self.root_directory(&config.image.layers)?)?;
-        self.make_volumes(&mut config, reserved.id())?;
-        self.write_cidfile(&config, &id)?;
+        self.make_volumes(config, reserved.id())?;
+        self.write_cidfile(config, &id)?;
         let layers: Vec<DiffId> = config.image.layers.iter().rev().cloned().collect();
         let raw =
             serde_json::value::to_raw_value(&config).map_err(|source| EngineError::Config {
@@ -65,13 +97,7 @@ impl Engine {
             layers,
             config: raw,
         };
-        let held = reserved.publish(Timestamp::now(), config.request.remove, vec![container])?;
-        Ok(Created {
-            held,
-            id,
-            name,
-            config,
-        })
+        Ok(reserved.publish(Timestamp::now(), config.request.remove, vec![container])?)
     }
 
     /// Takes up a container that was made before and is not running, to start it: `start`, and the second half of `restart`.
@@ -85,11 +111,13 @@ impl Engine {
                     hint: "`hull restart` ends it first",
                 });
             }
-            Status::Lost { run } => self.kill_and_wait(&listed, run)?,
-            Status::Created | Status::Stopped { .. } | Status::Vanished { .. } => {}
+            Status::Lost { .. }
+            | Status::Created
+            | Status::Stopped { .. }
+            | Status::Vanished { .. } => {}
         }
         let held = self.hold(listed.pod.id())?;
-        self.clean_run(&held, &listed)?;
+        self.clear(&held, &listed)?;
         let container = listed.container();
         Ok(Created {
             held,

@@ -8,7 +8,9 @@ use std::{
 };
 
 use hull_cgroup::{GroupPath, Hierarchies};
-use hull_monitor::{Descriptors, Failure, Filter, Handover, Network, Numbers, Report, Rootfs};
+use hull_monitor::{
+    Descriptors, Failure, Filter, HIERARCHIES, Handover, Network, Numbers, Report, Rootfs,
+};
 use hull_state::Held;
 use hull_types::{ContainerId, ContainerName};
 use rustix::{
@@ -68,12 +70,12 @@ impl Engine {
                 Ok(order)
             }
             Err(error) => {
-                ids::collect(self.store().root(), |pod| *pod != held.id).ok();
+                ids::collect(self.mark()?, |pod| (*pod == held.id).then_some(())).ok();
                 if config.request.remove {
-                    self.store().discard(held).ok();
                     for volume in &config.anonymous {
                         self.volumes()?.remove(&volume.name).ok();
                     }
+                    self.store().discard(held).ok();
                 }
                 Err(error)
             }
@@ -97,6 +99,7 @@ impl Engine {
             Hierarchies::default()
         };
         let cgroup = self.cgroup_path(config, &pod.to_string())?;
+        self.claim_parents(config, &hierarchies)?;
         let (join, joins) = self.joins(config)?;
         let facts = self.facts(config, &pod, &id, &cgroup, joins)?;
         let spec = bundle::plan(config, &facts);
@@ -220,48 +223,66 @@ impl Engine {
             .collect()
     }
 
-    fn cgroup_path(&self, config: &Config, pod: &str) -> Result<Option<GroupPath>, EngineError> {
+    pub(crate) fn cgroup_path(
+        &self,
+        config: &Config,
+        pod: &str,
+    ) -> Result<Option<GroupPath>, EngineError> {
         if !self.caller().is_root() {
             return Ok(None);
         }
-        let parent = config
-            .request
-            .cgroup_parent
-            .clone()
-            .unwrap_or(self.cgroup_parent()?);
+        let parent = match &config.request.cgroup_parent {
+            Some(parent) => parent,
+            None => Path::new(self.mark()?),
+        };
         let path = parent.join(pod).to_string_lossy().into_owned();
         let path = path.parse().map_err(hull_cgroup::CgroupError::from)?;
         Ok(Some(path))
     }
 
-    /// Returns the cgroup that pods of this root lie in. The kernel's tree is one for all roots, and `gc` must not take another
-    /// root's pods for leftovers of its own: a root in another place than usual has a group of its own.
-    pub(crate) fn cgroup_parent(&self) -> Result<PathBuf, EngineError> {
+    /// Returns what this root's things bear where all roots of the host share: it is the cgroup that its pods lie in, and says
+    /// whose a range of ids is. `gc` must not take another root's pods for leftovers of its own, so a root in another place than
+    /// usual has a mark of its own.
+    pub(crate) fn mark(&self) -> Result<&str, EngineError> {
+        if let Some(mark) = self.mark.get() {
+            return Ok(mark);
+        }
+        let mark = self.find_mark()?;
+        Ok(self.mark.get_or_init(|| mark))
+    }
+
+    fn find_mark(&self) -> Result<String, EngineError> {
         if self.places().root == Path::new("/var/lib/hull") {
-            return Ok("hull".into());
+            return Ok("hull".to_owned());
         }
         let root = rustix::fs::fstat(self.store().root()).map_err(|source| EngineError::File {
             what: "look at",
             path: self.places().root.clone(),
             source,
         })?;
-        Ok(format!("hull-{:x}-{:x}", root.st_dev, root.st_ino).into())
+        Ok(format!("hull-{:x}-{:x}", root.st_dev, root.st_ino))
     }
 
-    /// Finds the cgroup hierarchies, once per boot: what was found is kept where a reboot forgets it.
+    /// Finds the cgroup hierarchies, once per boot: what was found is kept where a reboot forgets it, for all roots. Only root
+    /// has groups, so the place is root's.
     pub fn hierarchies(&self) -> Result<Hierarchies, EngineError> {
-        let path = self.places().run.join("hierarchies");
-        if let Ok(text) = std::fs::read(&path)
+        if let Ok(text) = std::fs::read(HIERARCHIES)
             && let Ok(found) = serde_json::from_slice(&text)
         {
             return Ok(found);
         }
+        self.find_hierarchies()
+    }
+
+    /// Finds them anew, for all who come later, too.
+    pub(crate) fn find_hierarchies(&self) -> Result<Hierarchies, EngineError> {
         let found = Hierarchies::detect()?;
-        if let Ok(text) = serde_json::to_vec(&found) {
+        let path = Path::new(HIERARCHIES);
+        if let (Ok(text), Some(directory)) = (serde_json::to_vec(&found), path.parent()) {
             // Only a saving: who cannot write it looks again.
-            std::fs::create_dir_all(&self.places().run).ok();
+            std::fs::create_dir_all(directory).ok();
             hull_fs::replace(
-                &path,
+                path,
                 &text,
                 rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
                 hull_fs::Durability::Cached,
@@ -282,9 +303,7 @@ impl Engine {
         let caller = self.caller();
         let own_ids = match self.user_namespace(config) {
             UserNamespace::Host => None,
-            UserNamespace::Private if caller.is_root() => {
-                Some(ids::take(self.store().root(), pod)?)
-            }
+            UserNamespace::Private if caller.is_root() => Some(ids::take(self.mark()?, pod)?),
             UserNamespace::Private => None,
         };
         let single_id = (!caller.is_root()).then_some((caller.uid, caller.gid));

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hull_fs::Making;
 use hull_state::{Run, Status};
 use hull_types::{PodId, Signal};
 use rustix::{
@@ -52,9 +53,8 @@ impl Engine {
                 }
                 Ok(Done::Now)
             }
-            Status::Lost { run } => {
-                let run = run.clone();
-                self.kill_and_wait(&listed, &run)?;
+            Status::Lost { .. } => {
+                self.end_lost(&listed)?;
                 Ok(Done::Now)
             }
             Status::Starting
@@ -76,23 +76,32 @@ impl Engine {
                 }
             }
             Status::Running { run } | Status::Paused { run } => send(run, signal),
-            Status::Lost { run } => {
-                let run = run.clone();
-                self.kill_and_wait(&listed, &run)
-            }
+            Status::Lost { .. } => self.end_lost(&listed),
             _ => Err(not_running(&listed)),
         }
+    }
+
+    /// Says that a container is ended only to be started again, so that `--rm` does not remove it: to be called before, and what
+    /// is returned to be held until it is started.
+    pub fn restarting(&self, listed: &Listed) -> Result<Option<Making>, EngineError> {
+        if !listed.config.request.remove {
+            return Ok(None);
+        }
+        let found = self.store().find(&listed.container().id.to_string())?;
+        Ok(Some(self.store().restarting(&found)?))
+    }
+
+    /// Ends what a killed monitor left behind.
+    fn end_lost(&self, listed: &Listed) -> Result<(), EngineError> {
+        let held = self.hold(listed.pod.id())?;
+        self.clear(&held, listed)?;
+        Ok(())
     }
 
     /// Kills everything in a container's cgroup and waits until nobody holds the pod.
     pub(crate) fn kill_and_wait(&self, listed: &Listed, run: &Run) -> Result<(), EngineError> {
         match self.group(run)? {
-            Some(group) => {
-                group.kill_all()?;
-                if matches!(listed.status, Status::Lost { .. }) {
-                    group.remove()?;
-                }
-            }
+            Some(group) => group.kill_all()?,
             None => send(run, Signal::KILL)?,
         }
         if self.wait_until_let_go(listed.pod.id(), Some(KILLED))? {

@@ -10,6 +10,7 @@
 //! | what was begun, taken back unless it is kept | [`Undo`] |
 //! | how much a tree takes | [`disk_usage`] |
 //! | a name nobody can guess | [`temp_name`] |
+//! | what killed writers left under such names, gone | [`remove_unfinished`], [`Making`] |
 //! | a file made as somebody else, where only they may | [`as_owner`] |
 //!
 //! Directories are descriptors; paths appear in errors. Nothing here prints, starts a thread or keeps global state.
@@ -24,6 +25,7 @@ mod remove;
 mod replace;
 mod root;
 mod undo;
+mod unfinished;
 mod usage;
 
 pub mod tar;
@@ -37,4 +39,5 @@ pub use remove::remove_tree;
 pub use replace::{Durability, replace, replace_at};
 pub use root::Root;
 pub use undo::{Undo, UndoFailure};
+pub use unfinished::{Making, remove_unfinished};
 pub use usage::{Usage, disk_usage};

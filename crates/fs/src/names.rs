@@ -4,6 +4,9 @@ use crate::FsError;
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::fmt::Write as _;
 
+/// How the name of something that is not finished begins.
+pub(crate) const UNFINISHED: &str = ".tmp-";
+
 /// Returns `bytes` random bytes (at most 256) in hex.
 pub fn random_hex(bytes: usize) -> Result<String, FsError> {
     let mut random = [0_u8; 256];
@@ -17,9 +20,10 @@ pub fn random_hex(bytes: usize) -> Result<String, FsError> {
     Ok(text)
 }
 
-/// Returns a name for something that is not finished: `.tmp-` and 128 random bits. Sweepers know it by the prefix.
+/// Returns a name for something that is not finished: `.tmp-` and 128 random bits. [`remove_unfinished`](crate::remove_unfinished)
+/// knows it by the prefix.
 pub fn temp_name() -> Result<String, FsError> {
-    Ok(format!(".tmp-{}", random_hex(16)?))
+    Ok(format!("{UNFINISHED}{}", random_hex(16)?))
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 //! ```text
 //! create .tmp-… (exclusive) ─▶ write ─▶ [fsync] ─▶ rename over the name ─▶ [fsync directory]
 //! ```
-//! A crash before the rename leaves a `.tmp-…` file, which a sweeper knows by its name.
+//! A crash before the rename leaves a `.tmp-…` file, which [`remove_unfinished`](crate::remove_unfinished) removes.
 
-use crate::FsError;
 use crate::error::{errno_of, place, plain};
 use crate::names::temp_name;
+use crate::{FsError, Making};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, fsync, openat, renameat, unlinkat};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -64,6 +64,7 @@ pub fn replace_at(
 ) -> Result<(), FsError> {
     let (dir, name) = (dir.as_fd(), plain(name.as_ref())?);
     let temp = temp_name()?;
+    let _making = Making::begin(dir)?;
     write_new(dir, &temp, bytes, mode, durability)
         .and_then(|()| {
             renameat(dir, &temp, dir, name).map_err(|source| FsError::Rename {
@@ -72,7 +73,7 @@ pub fn replace_at(
             })
         })
         .inspect_err(|_| {
-            // Already failing: what cannot be removed now is swept by its name later.
+            // Already failing: what cannot be removed now is collected later.
             unlinkat(dir, &temp, AtFlags::empty()).ok();
         })?;
     if durability == Durability::Synced {

@@ -57,7 +57,7 @@ pub struct Removed {
     /// The ids of images that are gone.
     pub images: Vec<Digest>,
     pub blobs: Vec<Digest>,
-    /// Bytes of the blobs.
+    /// What the disk got back: blobs and unpacked layers, in whole blocks.
     pub bytes: u64,
     pub layers: Vec<DiffId>,
 }
@@ -397,10 +397,11 @@ impl Images {
             // Under the store's lock: nobody can list an image between the answer and this.
             let collected = self.layers.collect_unused(&layers, &*self.layers_in_use)?;
             removed.layers = collected.layers;
+            removed.bytes = collected.bytes;
             Ok::<_, ImageError>(blobs)
         })?;
         removed.blobs = collected.blobs;
-        removed.bytes = collected.bytes;
+        removed.bytes += collected.bytes;
         Ok(removed)
     }
 

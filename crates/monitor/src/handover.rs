@@ -9,6 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::LogOptions;
 
+/// Who has which range of user ids, on the whole host: every root of one host claims here (docs/adr/0017).
+pub const ID_CLAIMS: &str = "/run/hull/ids";
+/// Which cgroup hierarchies this host has, found once and then read by every root.
+pub const HIERARCHIES: &str = "/run/hull/hierarchies";
+
 /// The order to start one container and supervise it. Written as JSON into the program `hull-monitor`'s standard input, or
 /// passed by value when `hull run` itself becomes the monitor.
 #[derive(Clone, Debug, Serialize, Deserialize)]

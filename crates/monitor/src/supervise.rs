@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hull_cgroup::{Group, Limits};
+use hull_cgroup::{CgroupError, Group, GroupPath, Hierarchies, Limits};
 use hull_net::{Attachment, Networks, Reservations};
 use hull_runtime::{Created, Join, Launch, RootFs, Running, Stdio, TerminalSize, seccomp};
 use hull_state::{Exit, Held, Run, Store};
@@ -19,8 +19,8 @@ use rustix::{
 };
 
 use crate::{
-    Descriptors, Failure, Filter, Handover, JoinFrom, JoinKind, JoinNamespaces, LogWriter,
-    MonitorError, Report, Rootfs, Stream, attach,
+    Descriptors, Failure, Filter, HIERARCHIES, Handover, ID_CLAIMS, JoinFrom, JoinKind,
+    JoinNamespaces, LogWriter, MonitorError, Report, Rootfs, Stream, attach,
     streams::{Source, Streams},
 };
 
@@ -108,12 +108,17 @@ fn give_up(order: &Handover, held: Held, failure: &Failure) {
         exit,
     })
     .ok();
+    // What stays is found by `gc`: the record says it is to be removed. It stays as long as its group does, which gc knows by it.
+    let gone = order.cgroup.as_ref().is_none_or(|path| {
+        let group = Group::open(&order.hierarchies, path);
+        matches!(group, Err(CgroupError::NotFound(_)))
+    });
     if order.remove
+        && gone
         && let Ok(store) = Store::open(&order.root)
     {
-        // What stays is found by `gc`: the record says it is to be removed.
-        store.discard(held).ok();
         remove_volumes(order);
+        store.discard(held).ok();
     }
 }
 
@@ -286,8 +291,12 @@ impl<'a> Supervised<'a> {
             remove_socket(self.order);
         }
         if self.order.remove {
-            Store::open(&self.order.root)?.discard(held)?;
-            remove_volumes(self.order);
+            let journal = held.read()?;
+            // Whoever restarts it said so.
+            if !journal.restarting {
+                remove_volumes(self.order);
+                Store::open(&self.order.root)?.discard_known(held, Some(&journal))?;
+            }
         }
         self.streams.end(code);
         Ok(code)
@@ -399,14 +408,34 @@ fn make_group(order: &Handover, warnings: &mut Vec<String>) -> Result<Option<Gro
         .transpose()
         .map_err(hull_cgroup::CgroupError::from)?;
     let limits = limits.unwrap_or_default();
-    let mut group = UndoGroup(Some(Group::create(&order.hierarchies, path, &limits)?));
-    if let Some(group) = &mut group.0 {
-        let ignored = group.apply(&limits)?.into_iter();
+    let made = make_group_in(&order.hierarchies, path, &limits, warnings);
+    match made {
+        // Were hierarchies mounted or unmounted since somebody looked? Then that is looked at anew, now and by the next.
+        Err(error) => match Hierarchies::detect() {
+            Ok(found) if found != order.hierarchies => {
+                rustix::fs::unlink(HIERARCHIES).ok();
+                make_group_in(&found, path, &limits, warnings).map(Some)
+            }
+            _ => Err(error),
+        },
+        made => made.map(Some),
+    }
+}
+
+fn make_group_in(
+    hierarchies: &Hierarchies,
+    path: &GroupPath,
+    limits: &Limits,
+    warnings: &mut Vec<String>,
+) -> Result<Group, MonitorError> {
+    let mut undo = UndoGroup(Some(Group::create(hierarchies, path, limits)?));
+    if let Some(group) = &mut undo.0 {
+        let ignored = group.apply(limits)?.into_iter();
         warnings.extend(ignored.map(|limit| {
             format!("the limit {limit} has no effect: this kernel's cgroups do not keep it")
         }));
     }
-    Ok(group.keep())
+    Ok(undo.keep().expect("it was made above"))
 }
 
 /// A cgroup that is removed again unless it is kept.
@@ -695,7 +724,7 @@ fn remove_volumes(order: &Handover) {
 /// Gives the pod's range of ids back. One that stays is found by `gc`: its pod is not held.
 fn free_ids(order: &Handover) {
     if let Some(base) = order.ids {
-        rustix::fs::unlink(order.root.join(format!("ids/{base}"))).ok();
+        rustix::fs::unlink(format!("{ID_CLAIMS}/{base}")).ok();
     }
 }
 

@@ -131,6 +131,11 @@ impl Networks {
         Claims::open(self.dir.as_fd(), self.path.clone(), &name.0)
     }
 
+    /// Removes records that were not finished by those who were killed writing them; returns how many.
+    pub fn remove_unfinished(&self) -> Result<usize, NetError> {
+        Ok(hull_fs::remove_unfinished(&self.dir)?)
+    }
+
     /// Waits for other removers, and keeps them waiting.
     pub(crate) fn removing(&self) -> Result<Removing, NetError> {
         Ok(Removing(Lock::acquire_at(&self.dir, "lock")?))

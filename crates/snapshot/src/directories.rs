@@ -19,7 +19,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use hull_fs::{Durability, Lock, list, random_hex, read_at, remove_tree, replace_at};
+use hull_fs::{Durability, Lock, disk_usage, list, random_hex, read_at, remove_tree, replace_at};
 use hull_types::{DiffId, Digest};
 use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
@@ -249,7 +249,13 @@ impl Driver for Directories {
         // With what a killed collector left.
         for name in list(&self.garbage)? {
             if name.as_encoded_bytes().starts_with(GARBAGE.as_bytes()) {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                // Another collector may be removing it as well: then it is counted as far as it is still there.
+                let usage = rustix::fs::openat(&self.garbage, &name, flags, Mode::empty())
+                    .ok()
+                    .and_then(|layer| disk_usage(layer).ok());
                 remove_tree(&self.garbage, name)?;
+                collected.bytes += usage.map_or(0, |usage| usage.bytes);
             }
         }
         Ok(collected)

@@ -90,6 +90,8 @@ pub struct Collected {
     pub layers: Vec<DiffId>,
     /// Unpackings whose process is gone.
     pub unfinished: usize,
+    /// What the disk got back, in whole blocks.
+    pub bytes: u64,
     /// Things in the store that are not Hull's, left alone.
     pub foreign: Vec<String>,
 }

@@ -60,6 +60,16 @@ impl StateError {
         }
     }
 
+    /// Tells whether it is that a file or directory is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        let errno = match self {
+            Self::File { source, .. } => Some(*source),
+            Self::Sweep { source, .. } => source.errno(),
+            _ => None,
+        };
+        errno == Some(Errno::NOENT)
+    }
+
     /// Returns what the reader could do about it.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -55,6 +55,8 @@ pub enum Entry {
         container: usize,
         name: ContainerName,
     },
+    /// It is being ended to be started again: a pod that is removed when it ends stays this time.
+    Restarting { container: usize },
 }
 
 /// A journal as read: what the pod is and how each container's life went.
@@ -64,6 +66,8 @@ pub struct Journal {
     pub lives: Vec<Lifecycle>,
     /// How often each container was started.
     pub starts: Vec<u32>,
+    /// Somebody has said that he ends the pod only to start it again, and it was not started since.
+    pub restarting: bool,
 }
 
 impl Journal {
@@ -84,6 +88,7 @@ impl Journal {
             record,
             lives: vec![Lifecycle::Created; count],
             starts: vec![0; count],
+            restarting: false,
         };
         for line in lines {
             // Two writers may follow each other after a crash in the middle of a line: such a line reads as no event.
@@ -105,6 +110,10 @@ impl Journal {
             }
             Entry::Exited { container, exit } => (container, Event::Exited(exit)),
             Entry::Failed { container, exit } => (container, Event::Failed(exit)),
+            Entry::Restarting { .. } => {
+                self.restarting = true;
+                return;
+            }
             Entry::Renamed { container, name } => {
                 if let Some(container) = self.record.containers.get_mut(container) {
                     container.name = name;
@@ -112,6 +121,7 @@ impl Journal {
                 return;
             }
         };
+        self.restarting &= matches!(event, Event::Exited(_));
         if let Some(life) = self.lives.get_mut(container)
             && let Ok(after) = life.clone().after(event)
         {

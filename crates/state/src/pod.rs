@@ -277,20 +277,27 @@ impl<'a> Reserved<'a> {
         names: Vec<ContainerName>,
     ) -> Result<Self, StateError> {
         let path = format!("pods/{id}");
-        mkdirat(store.root(), &path, Mode::RWXU)
+        store
+            .within(|root| mkdirat(root, &path, Mode::RWXU))
             .map_err(|source| store.failed("make", &path, source))?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(store.root(), &path, flags, Mode::empty())
-            .map_err(|source| store.failed("open", &path, source))?;
+        // Until the lock is ours, a collector that came by may hold it: then this directory is on its way out, or gone.
+        let failed = |what, path: &str, source| match source {
+            Errno::NOENT => StateError::Held { pod: id },
+            source => store.failed(what, path, source),
+        };
+        let journal = format!("{path}/journal");
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
-        let file = openat(&directory, "journal", flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|source| store.failed("make", &format!("{path}/journal"), source))?;
-        // Only a collector that came by before the lock could hold it; then this directory is on its way out.
+        let file = openat(store.root(), &journal, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(|source| failed("make", &journal, source))?;
         if !ofd::try_lock(&file, Kind::Exclusive)
             .map_err(|source| store.failed("lock", &path, source))?
         {
             return Err(StateError::Held { pod: id });
         }
+        // It is still there, so it is not a file that was removed which is locked here.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(store.root(), &path, flags, Mode::empty())
+            .map_err(|source| failed("open", &path, source))?;
         let mut reserved = Self {
             store,
             held: Some(Held { id, journal: file }),

@@ -11,9 +11,12 @@
 
 mod mount;
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
 
-use hull_fs::{Durability, FsError};
+use hull_fs::{Durability, FsError, Making};
 use hull_types::{ErrorKind, PodId, Timestamp};
 use rustix::{
     fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with},
@@ -105,6 +108,8 @@ impl Volumes {
         }
         let parent = self.root.join("volumes");
         make(&parent)?;
+        let directory = open(&parent)?;
+        let _making = Making::begin(&directory).map_err(VolumeError::from)?;
         let temp = hull_fs::temp_name().map_err(VolumeError::from)?;
         let path = parent.join(&temp);
         let made = self.fill_new(&path, name, pod, fill).and_then(|()| {
@@ -127,9 +132,21 @@ impl Volumes {
             }
         });
         if !matches!(made, Ok(Made::New)) {
-            remove(&parent, &temp).ok();
+            hull_fs::remove_tree(&directory, &temp).ok();
         }
         made
+    }
+
+    /// Removes what those left who were killed while they made a volume; returns how many.
+    pub fn remove_unfinished(&self) -> Result<usize, VolumeError> {
+        match open(&self.root.join("volumes")) {
+            Ok(directory) => Ok(hull_fs::remove_unfinished(directory)?),
+            Err(VolumeError::File {
+                source: Errno::NOENT,
+                ..
+            }) => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 
     fn fill_new<E: From<VolumeError>>(
@@ -175,18 +192,13 @@ impl Volumes {
 
     /// Returns all volumes in order of their names.
     pub fn list(&self) -> Result<Vec<Volume>, VolumeError> {
-        let path = self.root.join("volumes");
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = match openat(CWD, &path, flags, Mode::empty()) {
+        let directory = match open(&self.root.join("volumes")) {
             Ok(directory) => directory,
-            Err(Errno::NOENT) => return Ok(Vec::new()),
-            Err(source) => {
-                return Err(VolumeError::File {
-                    what: "open",
-                    path,
-                    source,
-                });
-            }
+            Err(VolumeError::File {
+                source: Errno::NOENT,
+                ..
+            }) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
         };
         let mut volumes = Vec::new();
         for name in hull_fs::list(&directory)? {
@@ -221,7 +233,7 @@ impl Volumes {
             garbage.join(&temp),
             RenameFlags::NOREPLACE,
         ) {
-            Ok(()) => remove(&garbage, &temp),
+            Ok(()) => Ok(hull_fs::remove_tree(open(&garbage)?, &temp)?),
             Err(Errno::NOENT) => Err(VolumeError::NotFound(name.to_owned())),
             Err(source) => Err(VolumeError::File {
                 what: "remove",
@@ -259,15 +271,13 @@ fn make(path: &Path) -> Result<(), VolumeError> {
     }
 }
 
-fn remove(parent: &Path, name: impl AsRef<std::ffi::OsStr>) -> Result<(), VolumeError> {
+fn open(path: &Path) -> Result<OwnedFd, VolumeError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory =
-        openat(CWD, parent, flags, Mode::empty()).map_err(|source| VolumeError::File {
-            what: "open",
-            path: parent.to_owned(),
-            source,
-        })?;
-    Ok(hull_fs::remove_tree(&directory, name)?)
+    openat(CWD, path, flags, Mode::empty()).map_err(|source| VolumeError::File {
+        what: "open",
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
