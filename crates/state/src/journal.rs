@@ -62,8 +62,6 @@ pub enum Entry {
 pub struct Journal {
     pub record: PodRecord,
     pub lives: Vec<Lifecycle>,
-    /// How often each container was started.
-    pub starts: Vec<u32>,
 }
 
 impl Journal {
@@ -83,7 +81,6 @@ impl Journal {
         let mut journal = Self {
             record,
             lives: vec![Lifecycle::Created; count],
-            starts: vec![0; count],
         };
         for line in lines {
             // Two writers may follow each other after a crash in the middle of a line: such a line reads as no event.
@@ -97,12 +94,7 @@ impl Journal {
     /// Follows one event. Events that name a container the pod does not have, or that its state refuses, change nothing.
     fn apply(&mut self, entry: Entry) {
         let (container, event) = match entry {
-            Entry::Started { container, run } => {
-                if let Some(starts) = self.starts.get_mut(container) {
-                    *starts += 1;
-                }
-                (container, Event::Started(run))
-            }
+            Entry::Started { container, run } => (container, Event::Started(run)),
             Entry::Exited { container, exit } => (container, Event::Exited(exit)),
             Entry::Failed { container, exit } => (container, Event::Failed(exit)),
             Entry::Renamed { container, name } => {
