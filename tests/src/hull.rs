@@ -265,8 +265,14 @@ impl Child {
 
     /// Waits for its end, and for the end of its outputs.
     #[track_caller]
-    pub fn wait(mut self) -> Ran {
-        let until = Instant::now() + PATIENCE;
+    pub fn wait(self) -> Ran {
+        self.wait_within(PATIENCE)
+    }
+
+    /// The same for what may take longer than a command of Hull's.
+    #[track_caller]
+    pub fn wait_within(mut self, patience: Duration) -> Ran {
+        let until = Instant::now() + patience;
         let status = loop {
             match self.child.try_wait().expect("it is our child") {
                 Some(status) => break status,

@@ -236,6 +236,25 @@ fn devices_are_given_by_name() {
             "4\n1:5",
         )],
     );
+    // A directory stands for what is in it; the letters bind even who has a node.
+    hull.ok("mkdir -p devs/deep && mknod devs/one c 1 5 && mknod devs/deep/two c 10 229");
+    prints(
+        &hull,
+        &[
+            (
+                "--device $T/devs:/dev/mine busybox sh -c 'cd /dev/mine; stat -c %t:%T one deep/two'",
+                "1:5\na:e5",
+            ),
+            (
+                "--device $T/devs/deep/two:/dev/two:r busybox sh -c ': < /dev/two && echo read; ( : > /dev/two ) 2>/dev/null && echo written; true'",
+                "read",
+            ),
+            (
+                "--device $T/devs/deep/two:/dev/two:rw busybox sh -c ': < /dev/two && : > /dev/two && echo both'",
+                "both",
+            ),
+        ],
+    );
     hull.fails(125, "hull run --rm --device /etc/passwd busybox true");
     hull.fails(125, "hull run --rm --device /dev/nosuch busybox true");
     // Not listed: not to be opened, not even by its own node.
@@ -313,10 +332,26 @@ fn namespaces_are_shared_when_named() {
         ("network", "net"),
     ] {
         let there = hull.ok(&format!("readlink /proc/{}/ns/{kind}", hull.pid("x")));
-        let line =
-            format!("hull run --rm --{option} container:x busybox readlink /proc/self/ns/{kind}");
-        assert_eq!(hull.ok(&line), there, "{line}");
+        let path = format!("ns:/proc/{}/ns/{kind}", hull.pid("x"));
+        for from in ["container:x", path.as_str()] {
+            let line =
+                format!("hull run --rm --{option} {from} busybox readlink /proc/self/ns/{kind}");
+            assert_eq!(hull.ok(&line), there, "{line}");
+        }
+        for refused in ["ns:/etc/passwd", "ns:/nosuch"] {
+            let line = format!("hull run --rm --{option} {refused} busybox true");
+            let text = hull.fails(125, &line);
+            assert!(
+                text.contains("namespace") && text.contains("hint: "),
+                "{text}"
+            );
+        }
     }
+    hull.ok("hull exec x sh -c 'echo shared > /dev/shm/f'");
+    assert_eq!(
+        hull.ok("hull run --rm --ipc container:x busybox cat /dev/shm/f"),
+        "shared"
+    );
 }
 
 #[test]

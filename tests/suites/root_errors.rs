@@ -121,6 +121,12 @@ fn requests_that_cannot_be_met() {
     ] {
         insta::assert_snapshot!(name, complaint(&hull, 125, line));
     }
+    // Whoever hears it from a monitor behind hears the same.
+    let said = |line: &str| hull.fails(125, line);
+    assert_eq!(
+        said("hull run -d --rm -p 8080:80 odd true"),
+        said("hull run --rm -p 8080:80 odd true")
+    );
     for (name, line) in [
         ("unknown_container", "hull stop wob"),
         ("running_is_not_removed", "hull rm web"),

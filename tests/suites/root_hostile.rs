@@ -488,3 +488,222 @@ fn bare_trees_are_as_dangerous() {
         scene.as_before("bare tree");
     }
 }
+
+#[test]
+fn archives_have_one_reading() {
+    let scene = Scene::new();
+    for (name, entry) in [
+        ("NUL in a name", Entry::file("x", "").pax("path", b"a\0b")),
+        (
+            "NUL in a link",
+            Entry::symlink("x", "y").pax("linkpath", b"a\0b"),
+        ),
+        ("negative size", Entry::file("x", "").pax("size", "-1")),
+        (
+            "size beyond numbers",
+            Entry::file("x", "").pax("size", "99999999999999999999999"),
+        ),
+        (
+            "holes outside the file",
+            Entry::file("x", "y")
+                .pax("GNU.sparse.major", "0")
+                .pax("GNU.sparse.minor", "1")
+                .pax("GNU.sparse.map", "999999999999,1")
+                .pax("GNU.sparse.size", "1"),
+        ),
+    ] {
+        scene.refuses(name, &layer(&[entry]), &["archive entry"]);
+    }
+    // What PAX says of the size holds: the archive inside the file is content (CVE-2025-62518).
+    let inner = tar(&[Entry::file("smuggled", "x")]);
+    let size = inner.len().to_string();
+    OciLayout::default()
+        .busybox()
+        .layer(&[Entry::file("outer", inner).claims(0).pax("size", &size)])
+        .write(&scene.hull.dir().join("hostile"), "odd");
+    scene.hull.ok("hull load -i hostile");
+    assert_eq!(
+        scene
+            .hull
+            .ok("hull run --rm --network none odd sh -c 'stat -c %s /outer; ls /smuggled 2>/dev/null || echo none'"),
+        format!("{size}\nnone")
+    );
+}
+
+#[test]
+fn layers_replace_what_lies_below() {
+    let hull = Hull::new();
+    OciLayout::default()
+        .busybox()
+        .layer(&[
+            Entry::dir("d"),
+            Entry::file("d/x", "old"),
+            Entry::symlink("s", "/etc"),
+            Entry::file("f", "old"),
+            Entry::dir("o"),
+            Entry::file("o/old", ""),
+            Entry::file("a", "old"),
+            Entry::file("b", "old"),
+        ])
+        .layer(&[
+            Entry::file("d", "file now"),
+            Entry::dir("s"),
+            Entry::file("s/made", "in a directory"),
+            Entry::symlink("f", "/etc"),
+            // A mark takes what is below, never what its own layer brings, wherever it stands.
+            Entry::file("o/new", ""),
+            Entry::file("o/.wh..wh..opq", ""),
+            Entry::file(".wh.a", ""),
+            Entry::file("a", "new"),
+        ])
+        .layer(&[
+            Entry::dir("f"),
+            Entry::file("f/y", "deep"),
+            Entry::file(".wh.b", ""),
+        ])
+        .write(&hull.dir().join("oci"), "stack");
+    hull.ok("hull load -i oci");
+    assert_eq!(
+        hull.ok("hull run --rm --network none stack sh -c 'cat /d; echo; cat /s/made; echo; ls /etc/made 2>/dev/null; cat /f/y; echo; ls /o; cat /a; echo; ls /b 2>/dev/null || echo gone'"),
+        "file now\nin a directory\ndeep\nnew\nnew\ngone"
+    );
+}
+
+#[test]
+fn stored_layers_are_for_nobody_else() {
+    let hull = Hull::new();
+    OciLayout::default()
+        .busybox()
+        .layer(&[Entry::file("bin/steal", "x").mode(0o6755)])
+        .write(&hull.dir().join("oci"), "setuid");
+    hull.ok("hull load -i oci && hull run -d --network none -v data:/data setuid sleep 1000");
+    // CVE-2021-41091: programs of images that change who runs them must not be reached by users of the host.
+    for directory in ["layers", "pods", "volumes", "images"] {
+        let line = format!("setpriv --reuid 65534 --clear-groups ls $HULL_ROOT/{directory} 2>&1");
+        let ran = hull.sh(&line);
+        assert!(
+            ran.code != 0 && ran.out.contains("Permission denied"),
+            "{}",
+            ran.text()
+        );
+    }
+}
+
+#[test]
+fn configurations_that_lie_are_refused_or_harmless() {
+    let hull = Hull::new();
+    for (name, config) in [
+        ("env", json!({"Env": ["A=\u{0}B"], "Cmd": ["true"]})),
+        (
+            "envname",
+            json!({"Env": ["=x", "no-value"], "Cmd": ["true"]}),
+        ),
+        ("cmd", json!({"Cmd": ["tr\u{0}ue"]})),
+        (
+            "workdir",
+            json!({"Cmd": ["true"], "WorkingDir": "/a\u{0}b"}),
+        ),
+        (
+            "volume",
+            json!({"Cmd": ["true"], "Volumes": {"/../../x": {}, "relative": {}, "/": {}}}),
+        ),
+        (
+            "ports",
+            json!({"Cmd": ["true"], "ExposedPorts": {"foo": {}, "99999/tcp": {}}}),
+        ),
+        ("signal", json!({"Cmd": ["true"], "StopSignal": "NOPE"})),
+        ("user", json!({"Cmd": ["true"], "User": "-1:4294967295"})),
+        ("type", json!({"Cmd": "true"})),
+    ] {
+        let dir = hull.dir().join(name);
+        OciLayout::default()
+            .busybox()
+            .config(config)
+            .write(&dir, name);
+        let line = format!(
+            "hull load -i {name} && hull create --name {name} {name} && hull inspect {name} && hull ps -a && hull run --rm -P {name} true"
+        );
+        let ran = hull.sh(&line);
+        assert!(
+            ran.code < 126 && (ran.code == 0 || ran.err.starts_with("error: ")),
+            "{name}: {}",
+            ran.text()
+        );
+    }
+}
+
+#[test]
+fn terminals_are_not_written_to_by_images() {
+    let hull = Hull::new();
+    let escape = "\u{1b}]0;owned\u{7}";
+    OciLayout::default()
+        .busybox()
+        .config(json!({"Cmd": ["echo", escape], "Labels": {"x": escape}, "User": "0"}))
+        .write(&hull.dir().join("oci"), &format!("name{escape}"));
+    let ran = hull.sh("hull load -i oci");
+    assert!(!ran.text().contains('\u{1b}'), "{}", ran.text());
+    OciLayout::default()
+        .busybox()
+        .config(json!({"Cmd": ["sleep", "1", escape], "Labels": {"x": escape}}))
+        .write(&hull.dir().join("oci2"), "plain");
+    hull.ok("hull load -i oci2 && hull create --name x plain");
+    for line in [
+        "hull images",
+        "hull ps -a --no-trunc",
+        "hull inspect x plain",
+    ] {
+        let ran = hull.sh(line);
+        assert!(!ran.out.contains('\u{1b}'), "{line}: {}", ran.text());
+    }
+}
+
+#[test]
+fn documents_have_one_reading() {
+    let scene = Scene::new();
+    let honest = layer(&[Entry::file("f", "x")]);
+    let manifest = |change: fn(&mut Value)| OciLayout {
+        change_manifest: change,
+        ..honest.clone()
+    };
+    scene.refuses(
+        "index by its own word",
+        &manifest(|m| m["mediaType"] = json!("application/vnd.oci.image.index.v1+json")),
+        &["index", "manifest", "type"],
+    );
+    scene.refuses(
+        "digest in capitals",
+        &manifest(|m| {
+            let digest = m["layers"][0]["digest"].as_str().unwrap().to_uppercase();
+            m["layers"][0]["digest"] = json!(digest.replace("SHA256", "sha256"));
+        }),
+        &["digest"],
+    );
+    scene.refuses(
+        "five megabytes of manifest",
+        &manifest(|m| m["annotations"] = json!({"x": "y".repeat(5 << 20)})),
+        &["large", "bytes", "MiB"],
+    );
+    scene.refuses(
+        "a thousand layers",
+        &manifest(|m| {
+            let layer = m["layers"][0].clone();
+            m["layers"] = json!(vec![layer; 1000]);
+        }),
+        &["layers"],
+    );
+    // The same key twice: whoever judges might read the one, whoever unpacks the other.
+    let dir = scene.hull.dir().join("twice");
+    honest.write(&dir, "hostile:1");
+    let index = std::fs::read_to_string(dir.join("index.json")).unwrap();
+    scene.hull.write(
+        "twice/index.json",
+        index.replacen('{', r#"{"manifests":[],"#, 1),
+    );
+    let ran = scene.hull.sh("hull load -i twice");
+    assert!(
+        ran.code == 1 && ran.err.starts_with("error: "),
+        "{}",
+        ran.text()
+    );
+    scene.as_before("keys twice");
+}

@@ -55,6 +55,22 @@ fn kill_wait_and_restart() {
     assert_eq!(hull.state("x"), "running");
     hull.ok("hull kill x");
     assert_eq!(hull.ok("hull wait x"), "137");
+    assert_eq!(hull.ok("hull inspect -f '{{.RestartCount}}' x"), "0");
+}
+
+#[test]
+fn killed_means_ended() {
+    let hull = Hull::with_busybox();
+    for _ in 0..10 {
+        // Nobody has to wait between the two, as with docker.
+        hull.ok(
+            "hull run -d --name x --network none busybox sleep 1000 && hull kill x && hull rm x",
+        );
+    }
+    hull.ok(
+        "hull run -d --name x --network none busybox sleep 1000 && hull pause x && hull kill x",
+    );
+    assert_eq!(hull.state("x"), "exited");
 }
 
 #[test]
@@ -306,6 +322,46 @@ fn lists_tell_and_templates_choose() {
         "a b c "
     );
     assert!(hull.ok("hull ps -a").starts_with("CONTAINER ID"));
+    assert_eq!(
+        hull.ok("hull ps --format '{{.Names}} {{.Label \"kind\"}}{{.Label \"no\"}}'"),
+        "a one"
+    );
+    assert_eq!(
+        hull.ok("hull ps --format 'table {{.Names}}\\t{{.Label \"kind\"}}' | head -n 1"),
+        "NAMES     kind"
+    );
+    // Docker's templates that people have in their scripts.
+    for (template, value) in [
+        (
+            "{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}",
+            "none",
+        ),
+        (
+            "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+            "",
+        ),
+        ("{{.NetworkSettings.Networks.bridge.IPAddress}}", ""),
+        (
+            "{{.HostConfig.LogConfig.Type}} {{.HostConfig.RestartPolicy.Name}}",
+            "cri no",
+        ),
+        (
+            "{{len .HostConfig.MaskedPaths}} {{.HostConfig.SecurityOpt}}",
+            "12 []",
+        ),
+        (
+            "{{.Config.StopTimeout}} {{.HostConfig.CgroupnsMode}}",
+            "<nil> private",
+        ),
+    ] {
+        let line = format!("hull inspect -f '{template}' b");
+        assert_eq!(hull.ok(&line), value, "{line}");
+    }
+    let own = hull.ok("hull version --format '{{.Version}}'");
+    assert_eq!(
+        hull.ok("hull version --format '{{.Client.Version}} {{.Server.Version}}'"),
+        format!("{own} {own}")
+    );
     assert!(hull.ok("hull top a").contains("sleep 1000"));
     assert_eq!(
         hull.ok("hull inspect -f '{{.State.Running}} {{.Config.Image}}' a"),

@@ -113,6 +113,106 @@ fn networks_none_host_container_and_path() {
 }
 
 #[test]
+fn joined_network_brings_its_names() {
+    let hull = Hull::with_busybox();
+    hull.ok("hull run -d --name web -h web.test --add-host db:192.0.2.5 --dns 192.0.2.53 busybox sleep 1000");
+    let joined = "hull run --rm --network container:web busybox";
+    assert_eq!(hull.ok(&format!("{joined} hostname")), "web.test");
+    for file in ["/etc/hosts", "/etc/resolv.conf", "/etc/hostname"] {
+        assert_eq!(
+            hull.ok(&format!("{joined} cat {file}")),
+            hull.ok(&format!("hull exec web cat {file}")),
+            "{file}"
+        );
+    }
+    // It is the container that was meant, whatever it is called later.
+    hull.ok("hull create --name side --network container:web busybox hostname");
+    hull.ok("hull rename web old && hull run -d --name web busybox sleep 1000");
+    assert_eq!(hull.ok("hull start -a side"), "web.test");
+    for refused in ["container:nosuch", "nosuch"] {
+        let line = format!("hull create --name x --network {refused} busybox true");
+        let text = hull.fails(125, &line);
+        assert!(text.contains("nosuch") && text.contains("hint: "), "{text}");
+    }
+    assert_eq!(hull.ok("hull ps -aq --filter name=x | wc -l"), "0");
+}
+
+#[test]
+fn own_network_has_no_privileged_ports() {
+    let hull = Hull::with_busybox();
+    assert_eq!(
+        hull.ok("hull run --rm -u 1000 busybox sh -c 'timeout 1 nc -l -p 80; echo $?; cat /proc/sys/net/ipv4/ping_group_range'"),
+        "143\n0\t65535"
+    );
+    assert_eq!(
+        hull.ok("hull run --rm --sysctl net.ipv4.ip_unprivileged_port_start=1024 busybox cat /proc/sys/net/ipv4/ip_unprivileged_port_start"),
+        "1024"
+    );
+    // Neither has who joins it.
+    hull.ok("hull run -d --name web busybox sleep 1000");
+    assert_eq!(
+        hull.ok(
+            "hull run --rm --network container:web busybox sh -c 'timeout 1 nc -l -p 80; echo $?'"
+        ),
+        "143"
+    );
+    // The host's are the host's.
+    hull.ok("hull run --rm --network host --userns host busybox sh -c 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start' | grep -qx 1024");
+}
+
+#[test]
+fn ports_are_told_as_docker_tells_them() {
+    let hull = Hull::with_busybox();
+    hull.ok("hull run -d --name x -p 9000-9002:9000-9002 -p 127.0.0.1:8081:81/udp --expose 70 --expose 90-91/udp busybox sleep 1000");
+    assert_eq!(
+        hull.ok("hull ps --format '{{.Ports}}'"),
+        "0.0.0.0:9000-9002->9000-9002/tcp, 127.0.0.1:8081->81/udp, 70/tcp, 90/udp, 91/udp"
+    );
+    assert_eq!(
+        hull.ok("hull inspect -f '{{json .Config.ExposedPorts}}' x | jq -c 'keys'"),
+        r#"["70/tcp","81/udp","9000/tcp","9001/tcp","9002/tcp","90/udp","91/udp"]"#
+    );
+    assert_eq!(
+        hull.ok("hull inspect -f '{{(index (index .NetworkSettings.Ports \"9001/tcp\") 0).HostPort}} {{index .NetworkSettings.Ports \"70/tcp\"}}' x"),
+        "9001 <nil>"
+    );
+    // What was asked for outlives the run.
+    hull.ok("hull kill x");
+    assert_eq!(
+        hull.ok("hull inspect -f '{{json (index .HostConfig.PortBindings \"81/udp\")}} {{json .NetworkSettings.Ports}}' x"),
+        r#"[{"HostIp":"127.0.0.1","HostPort":"8081"}] {}"#
+    );
+    for (word, cause) in [
+        ("x:80", "`x` is not a port"),
+        ("1-3:1-2", "maps 3 host ports to 2 ports"),
+        ("80/sctp", "sctp ports are not supported yet"),
+        ("[::1]:80:80", "IPv6"),
+        ("localhost:80:80", "`localhost` is not an IPv4 address"),
+    ] {
+        let text = hull.fails(125, &format!("hull run -d --name y -p {word} busybox true"));
+        assert!(
+            text.starts_with(&format!("error: `--publish` does not understand `{word}`"))
+                && text.contains(cause)
+                && text.contains("hint: "),
+            "{text}"
+        );
+    }
+    hull.fails(125, "hull run --rm --expose foo busybox true");
+    for network in ["none", "host"] {
+        let ran = hull.sh(&format!(
+            "hull run --rm --network {network} -p 8080:80 busybox true"
+        ));
+        assert_eq!(ran.code, 0, "{}", ran.text());
+        assert!(
+            ran.err.starts_with("note: no port is published"),
+            "{}",
+            ran.text()
+        );
+    }
+    assert_eq!(hull.ok("hull ps -aq | wc -l"), "1");
+}
+
+#[test]
 fn names_are_found_as_asked() {
     let hull = Hull::with_busybox();
     for (words, expected) in [

@@ -175,6 +175,14 @@ fn volumes_binds_and_tmpfs() {
                 "1024",
             ),
             (
+                "--tmpfs /t:exec,suid,dev,noatime,uid=5,mode=711 busybox sh -c 'grep \" /t \" /proc/mounts | cut -d\" \" -f4 | cut -d, -f1-3; stat -c %u:%a /t'",
+                "rw,relatime,mode=711\n5:711",
+            ),
+            (
+                "--mount type=bind,source=$T/d,target=/d,ro,bind-recursive=disabled busybox cat /d/f",
+                "content",
+            ),
+            (
                 "--read-only busybox sh -c 'touch /x 2>/dev/null || echo refused'",
                 "refused",
             ),

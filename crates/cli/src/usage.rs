@@ -88,7 +88,7 @@ impl Explained for InvalidPlatform {}
 impl Explained for InvalidSignal {}
 
 /// Says that a flag's word is wrong.
-pub(crate) fn wrong(flag: &str, word: &str, error: impl Explained) -> UsageError {
+pub(crate) fn wrong<E: Explained>(flag: &str, word: &str, error: E) -> UsageError {
     UsageError::Value {
         flag: flag.to_owned(),
         word: word.to_owned(),

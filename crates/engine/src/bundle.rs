@@ -1,6 +1,6 @@
 //! From a request and an image to an OCI runtime bundle's `config.json`. Pure: the longest table of the project.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use hull_spec::runtime::{
     Capabilities, Cpu, Device, DeviceAccess, DeviceRule, DeviceRuleKind, IdMapping, Linux, Memory,
@@ -30,24 +30,22 @@ pub struct Facts {
     /// Binds, volumes and tmpfs, sources opened or made, in the order of their targets.
     pub mounts: Vec<Bind>,
     /// Devices that were asked for, looked up on the host.
-    pub devices: Vec<Device>,
+    pub devices: Vec<Given>,
     /// The seccomp profile, if there is to be one.
     pub seccomp: Option<Seccomp>,
     /// Whether the host shows its message queues at /dev/mqueue.
     pub host_queues: bool,
-    /// Which namespaces are another container's.
-    pub joins: Joins,
+    /// The shared memory of the container whose IPC namespace it is.
+    pub shared_memory: Option<PathBuf>,
     /// The most open files that this caller can allow a process: what nobody asked for is not asked of the kernel in vain.
     pub most_files: Option<u64>,
 }
 
-/// Which namespaces are another container's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Joins {
-    pub network: bool,
-    pub ipc: bool,
-    pub pid: bool,
-    pub uts: bool,
+/// A device, and what the container may do with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    pub device: Device,
+    pub access: DeviceAccess,
 }
 
 /// A mount whose source is known.
@@ -115,8 +113,6 @@ const READ_ONLY: [&str; 5] = [
 /// Returns the container in OCI's words.
 pub fn plan(config: &Config, facts: &Facts) -> Spec {
     let request = &config.request;
-    let privileged = request.security.privileged;
-    let masked = !privileged && request.security.system_paths == SystemPaths::Masked;
     Spec {
         oci_version: OCI_VERSION.to_owned(),
         process: Some(process(config, facts)),
@@ -124,33 +120,46 @@ pub fn plan(config: &Config, facts: &Facts) -> Spec {
             path: "rootfs".into(),
             readonly: request.root == Access::ReadOnly,
         }),
-        hostname: (!facts.joins.uts && has_own_uts(config)).then(|| facts.hostname.clone()),
+        hostname: has_own_uts(config).then(|| facts.hostname.clone()),
         domainname: request.network.domainname.clone(),
         mounts: mounts(config, facts),
         hooks: None,
         linux: Some(Linux {
             uid_mappings: id_map(facts, |(uid, _)| uid),
             gid_mappings: id_map(facts, |(_, gid)| gid),
-            sysctl: request.sysctls.clone(),
+            sysctl: sysctls(config, facts),
             resources: Some(resources(&request.limits, device_rules(config, facts))),
             cgroups_path: facts.cgroup.clone(),
             namespaces: namespaces(config, facts),
-            devices: facts.devices.clone(),
+            devices: facts
+                .devices
+                .iter()
+                .map(|given| given.device.clone())
+                .collect(),
             seccomp: facts.seccomp.clone(),
-            masked_paths: if masked { paths(&MASKED) } else { Vec::new() },
-            readonly_paths: if masked {
-                paths(&READ_ONLY)
-            } else {
-                Vec::new()
-            },
+            masked_paths: masked_paths(&request.security),
+            readonly_paths: readonly_paths(&request.security),
             ..Linux::default()
         }),
         annotations: request.annotations.clone(),
     }
 }
 
-fn paths(paths: &[&str]) -> Vec<PathBuf> {
-    paths.iter().map(PathBuf::from).collect()
+/// Returns the paths that are hidden.
+pub(crate) fn masked_paths(security: &Security) -> Vec<PathBuf> {
+    unless_open(security, &MASKED)
+}
+
+/// Returns the paths that cannot be written.
+pub(crate) fn readonly_paths(security: &Security) -> Vec<PathBuf> {
+    unless_open(security, &READ_ONLY)
+}
+
+fn unless_open(security: &Security, paths: &[&str]) -> Vec<PathBuf> {
+    match security.privileged || security.system_paths == SystemPaths::Unmasked {
+        true => Vec::new(),
+        false => paths.iter().map(PathBuf::from).collect(),
+    }
 }
 
 fn id_map(facts: &Facts, own: fn((u32, u32)) -> u32) -> Vec<IdMapping> {
@@ -248,26 +257,65 @@ fn has_own_uts(config: &Config) -> bool {
     config.request.namespaces.uts == request::Namespace::Private
 }
 
+/// Docker's two settings for a network of the container's own, where nobody needs protecting from its users: every port is
+/// free to all, and so is `ping`.
+fn sysctls(config: &Config, facts: &Facts) -> BTreeMap<String, String> {
+    let mut sysctls = config.request.sysctls.clone();
+    let mode = &config.request.network.mode;
+    if matches!(mode, NetworkMode::Bridge | NetworkMode::Named(_)) {
+        // The kernel takes groups only that exist in the container.
+        let last_group = match facts.ids {
+            Some(_) => ID_RANGE - 1,
+            None => i32::MAX.unsigned_abs(),
+        };
+        for (name, value) in [
+            ("net.ipv4.ip_unprivileged_port_start", "0".to_owned()),
+            ("net.ipv4.ping_group_range", format!("0 {last_group}")),
+        ] {
+            sysctls.entry(name.to_owned()).or_insert(value);
+        }
+    }
+    sysctls
+}
+
 fn namespaces(config: &Config, facts: &Facts) -> Vec<Namespace> {
+    use request::Namespace::{Path, Private};
     let request = &config.request;
     let asked = &request.namespaces;
     let own = |kind| Some(Namespace { kind, path: None });
+    let shared = |kind, asked: &request::Namespace| match asked {
+        Private => own(kind),
+        Path(path) => at(kind, path),
+        _ => None,
+    };
     let user_is_host = asked.user == Some(UserNamespace::Host);
     [
         own(NamespaceKind::Mount),
         own(NamespaceKind::User)
             .filter(|_| facts.ids.is_some() || facts.single_id.is_some() && !user_is_host),
-        own(NamespaceKind::Pid).filter(|_| asked.pid == request::Namespace::Private),
-        own(NamespaceKind::Ipc)
-            .filter(|_| matches!(asked.ipc, IpcNamespace::Private | IpcNamespace::None)),
-        own(NamespaceKind::Uts).filter(|_| has_own_uts(config)),
-        own(NamespaceKind::Network)
-            .filter(|_| !facts.joins.network && request.network.mode != NetworkMode::Host),
+        shared(NamespaceKind::Pid, &asked.pid),
+        match &asked.ipc {
+            IpcNamespace::Private | IpcNamespace::None => own(NamespaceKind::Ipc),
+            IpcNamespace::Path(path) => at(NamespaceKind::Ipc, path),
+            IpcNamespace::Host | IpcNamespace::Container(_) => None,
+        },
+        shared(NamespaceKind::Uts, &asked.uts),
+        match &request.network.mode {
+            NetworkMode::Host | NetworkMode::Container(_) => None,
+            NetworkMode::Path(path) => at(NamespaceKind::Network, path),
+            _ => own(NamespaceKind::Network),
+        },
         own(NamespaceKind::Cgroup).filter(|_| asked.cgroup == CgroupNamespace::Private),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Returns a namespace of somebody else's.
+fn at(kind: NamespaceKind, path: &std::path::Path) -> Option<Namespace> {
+    let path = Some(path.to_owned());
+    Some(Namespace { kind, path })
 }
 
 fn mounts(config: &Config, facts: &Facts) -> Vec<Mount> {
@@ -331,7 +379,12 @@ fn mounts(config: &Config, facts: &Facts) -> Vec<Mount> {
             "mqueue",
             &["nosuid", "noexec", "nodev"],
         ));
-        if request.namespaces.ipc != IpcNamespace::None {
+        if let Some(shared) = &facts.shared_memory {
+            let options = ["rbind", "nosuid", "noexec", "nodev"];
+            let mut shm = mount("/dev/shm", "bind", "", &options);
+            shm.source = Some(shared.clone());
+            mounts.push(shm);
+        } else if request.namespaces.ipc != IpcNamespace::None {
             mounts.push(mount(
                 "/dev/shm",
                 "tmpfs",
@@ -409,10 +462,25 @@ pub(crate) fn propagation_option(propagation: Propagation) -> &'static str {
 }
 
 fn temporary(tmpfs: &Tmpfs) -> Mount {
-    let mut options: Vec<String> = ["nosuid", "nodev"].map(str::to_owned).into();
-    if tmpfs.execution == Execution::Refused {
-        options.push("noexec".to_owned());
+    Mount {
+        destination: tmpfs.target.clone(),
+        kind: Some("tmpfs".to_owned()),
+        source: Some("tmpfs".into()),
+        options: tmpfs_options(tmpfs),
+        ..Mount::default()
     }
+}
+
+pub(crate) fn tmpfs_options(tmpfs: &Tmpfs) -> Vec<String> {
+    let refused = [
+        (tmpfs.set_user_id, "nosuid"),
+        (tmpfs.devices, "nodev"),
+        (tmpfs.execution, "noexec"),
+    ];
+    let refused = refused
+        .into_iter()
+        .filter(|(it, _)| *it == Execution::Refused);
+    let mut options: Vec<String> = refused.map(|(_, option)| option.to_owned()).collect();
     if tmpfs.access == Access::ReadOnly {
         options.push("ro".to_owned());
     }
@@ -421,13 +489,7 @@ fn temporary(tmpfs: &Tmpfs) -> Mount {
     options.extend(tmpfs.inodes.map(|inodes| format!("nr_inodes={inodes}")));
     options.extend(tmpfs.uid.map(|uid| format!("uid={uid}")));
     options.extend(tmpfs.gid.map(|gid| format!("gid={gid}")));
-    Mount {
-        destination: tmpfs.target.clone(),
-        kind: Some("tmpfs".to_owned()),
-        source: Some("tmpfs".into()),
-        options,
-        ..Mount::default()
-    }
+    options
 }
 
 fn resources(limits: &Limits, devices: Vec<DeviceRule>) -> Resources {
@@ -482,15 +544,15 @@ fn device_rules(config: &Config, facts: &Facts) -> Vec<DeviceRule> {
     if config.request.security.privileged || own_ids && facts.devices.is_empty() {
         return Vec::new();
     }
-    let rule = |device: &Device| DeviceRule {
+    let rule = |given: &Given| DeviceRule {
         allow: true,
-        kind: match device.kind {
+        kind: match given.device.kind {
             hull_spec::runtime::DeviceKind::Block => DeviceRuleKind::Block,
             _ => DeviceRuleKind::Char,
         },
-        major: device.major,
-        minor: device.minor,
-        access: Some(DeviceAccess::ALL),
+        major: given.device.major,
+        minor: given.device.minor,
+        access: Some(given.access),
     };
     hull_cgroup::devices::default_rules()
         .into_iter()

@@ -156,9 +156,8 @@ fn run_as(image: &mut ImageConfig, config: &Config) -> Result<(), hull_image::In
     for port in &request.network.expose {
         apply_change(section, &format!("EXPOSE {port}"))?;
     }
-    let published = request.network.ports.iter();
-    for port in published.flat_map(|text| hull_net::parse_publish(text).unwrap_or_default()) {
-        let (port, protocol) = (port.container_port, port.protocol);
+    for map in &request.network.ports {
+        let (port, protocol) = (map.container_port, map.protocol);
         apply_change(section, &format!("EXPOSE {port}/{protocol}"))?;
     }
     let unnamed = request.mounts.iter().filter_map(|mount| match mount {
@@ -204,8 +203,8 @@ mod tests {
             request.process.user = Some("1000".parse().unwrap());
             request.process.directory = Some("/srv".into());
             request.labels = [("b".into(), "2".into())].into();
-            request.network.expose = vec!["80".into()];
-            request.network.ports = vec!["8080:81/udp".into()];
+            request.network.expose("80").unwrap();
+            request.network.publish("8080:81/udp").unwrap();
             request.mounts = vec![
                 Mount::parse_volume("/data", || Ok("/".into())).unwrap(),
                 Mount::parse_volume("named:/named", || Ok("/".into())).unwrap(),

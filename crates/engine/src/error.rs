@@ -3,6 +3,10 @@ use std::path::PathBuf;
 use hull_types::ErrorKind;
 use rustix::io::Errno;
 
+/// What is left to ordinary users.
+pub(crate) const HOST_ONLY: &str =
+    "ordinary users can run `@host` so far: hull run --rm @host -- COMMAND";
+
 /// Why a use case failed. Each mechanism's own error is one step further down the chain.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -58,6 +62,8 @@ pub enum EngineError {
     VolumeInUse { volume: String, container: String },
     #[error("container `{container}` does not publish port {port}")]
     NotPublished { container: String, port: String },
+    #[error("the device {} does not exist", .0.display())]
+    NoDevice(PathBuf),
     #[error("{} is no device", .0.display())]
     NotADevice(PathBuf),
     #[error("the seccomp profile {} cannot be used", path.display())]
@@ -73,8 +79,11 @@ pub enum EngineError {
     },
     #[error("container `{name}` did not end within {seconds} s of being killed")]
     WillNotDie { name: String, seconds: u64 },
-    #[error("only root can {0}")]
-    NeedsRoot(&'static str),
+    #[error("only root can {what}")]
+    NeedsRoot {
+        what: &'static str,
+        hint: &'static str,
+    },
     #[error("all {0} ranges of user ids are taken")]
     NoIds(u32),
     #[error("image `{image}` is not here")]
@@ -109,24 +118,46 @@ pub enum EngineError {
     Unsupported { given: String, hint: &'static str },
 }
 
-/// An error that came from a monitor.
+/// An error that came from a monitor: a chain again, as it was there.
 #[derive(Debug)]
 pub struct ReportedFailure {
-    pub failure: hull_monitor::Failure,
+    words: String,
+    source: Option<Box<Self>>,
+    hint: Option<String>,
+    code: u8,
+}
+
+impl From<hull_monitor::Failure> for ReportedFailure {
+    fn from(failure: hull_monitor::Failure) -> Self {
+        let hull_monitor::Failure { words, hint, code } = failure;
+        let link = |words, source| Self {
+            words,
+            source,
+            hint: None,
+            code,
+        };
+        let innermost_first = words.into_iter().rev();
+        let chain = innermost_first.fold(None, |source, words| Some(Box::new(link(words, source))));
+        let outermost = chain.map_or_else(
+            || link("the container could not be started".to_owned(), None),
+            |outermost| *outermost,
+        );
+        Self { hint, ..outermost }
+    }
 }
 
 impl std::fmt::Display for ReportedFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(
-            self.failure
-                .words
-                .first()
-                .map_or("the container could not be started", String::as_str),
-        )
+        f.write_str(&self.words)
     }
 }
 
-impl std::error::Error for ReportedFailure {}
+impl std::error::Error for ReportedFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
 
 impl EngineError {
     /// Returns what sort of failure this is.
@@ -153,13 +184,14 @@ impl EngineError {
             | Self::NotADevice(_)
             | Self::Settings { .. }
             | Self::Profile { .. } => ErrorKind::InvalidInput,
-            Self::Reported(reported) => match reported.failure.code {
+            Self::Reported(reported) => match reported.code {
                 127 => ErrorKind::CommandNotFound,
                 126 => ErrorKind::CommandNotRunnable,
                 _ => ErrorKind::Unavailable,
             },
             Self::Config { .. } => ErrorKind::Bug,
             Self::NoSource(_)
+            | Self::NoDevice(_)
             | Self::NoVolume(_)
             | Self::NotPublished { .. }
             | Self::ImageMissing { .. } => ErrorKind::NotFound,
@@ -168,7 +200,7 @@ impl EngineError {
                 ..
             } => ErrorKind::AlreadyExists,
             Self::WrongState { .. } | Self::VolumeInUse { .. } => ErrorKind::WrongState,
-            Self::NeedsRoot(_) => ErrorKind::Denied,
+            Self::NeedsRoot { .. } => ErrorKind::Denied,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
             Self::File {
                 source: Errno::ACCESS | Errno::PERM,
@@ -198,6 +230,7 @@ impl EngineError {
             Self::Pull { source, .. } => return source.hint(),
             Self::Registry(error) => return error.hint(),
             Self::Request(error) => return error.hint(),
+            Self::Port(error) => error.hint(),
             Self::Copy(error) => return error.hint(),
             Self::Snapshot(error) => return error.hint(),
             Self::Trust(error) => return error.hint(),
@@ -205,7 +238,7 @@ impl EngineError {
             Self::Cgroup(error) => return error.hint(),
             Self::Start(error) => return error.hint(),
             Self::Monitor(error) => return error.hint(),
-            Self::Reported(reported) => return reported.failure.hint.clone(),
+            Self::Reported(reported) => return reported.hint.clone(),
             Self::NoCommand { .. } => "give a command after the image's name".to_owned(),
             Self::NoSource(_) => {
                 "make it first, or use `-v`, which makes missing directories".to_owned()
@@ -214,18 +247,24 @@ impl EngineError {
                 "`hull export` and `hull import` make an image of one layer out of it".to_owned()
             }
             Self::NotADevice(_) => {
-                "`--device` takes a character or block device such as /dev/fuse".to_owned()
+                "`--device` takes a device such as /dev/fuse, or a directory of them such as /dev/snd"
+                    .to_owned()
             }
-            Self::WrongState { hint, .. } | Self::Unsupported { hint, .. } => (*hint).to_owned(),
+            Self::NoDevice(_) => {
+                "`ls -l /dev` shows what this host has; a module may have to be loaded first".to_owned()
+            }
+            Self::NotPublished { container, .. } => {
+                format!("`hull port {container}` shows what it publishes; `-p` says so when it is made")
+            }
+            Self::WrongState { hint, .. }
+            | Self::NeedsRoot { hint, .. }
+            | Self::Unsupported { hint, .. } => (*hint).to_owned(),
             Self::WillNotDie { .. } => {
                 "a process in it waits in the kernel for a disk or a network; see `hull top`"
                     .to_owned()
             }
             Self::VolumeInUse { container, .. } => {
                 format!("`hull rm {container}` removes the container first")
-            }
-            Self::NeedsRoot(_) => {
-                "ordinary users can run `@host` so far: hull run --rm @host -- COMMAND".to_owned()
             }
             Self::NoIds(_) => "`hull gc` frees those of dead pods".to_owned(),
             Self::ImageMissing { near, .. } if !near.is_empty() => {

@@ -7,11 +7,12 @@ use std::os::fd::OwnedFd;
 
 use hull_runtime::{Exec, Filter, Running, Stdio, Target};
 use hull_state::Status;
+use hull_types::ContainerId;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::{
-    Engine, EngineError, Listed, bundle,
-    request::{Environment, User},
+    Config, Engine, EngineError, Listed, bundle,
+    request::{Environment, NetworkMode, User},
     stop::not_running,
 };
 
@@ -64,7 +65,7 @@ impl Engine {
         }
         wanted.request.security.privileged |= request.privileged;
         let facts = bundle::Facts {
-            hostname: self.hostname(listed),
+            hostname: self.hostname(&listed.config, &listed.container().id),
             most_files: crate::start::most_files(),
             ..bundle::Facts::default()
         };
@@ -104,12 +105,17 @@ impl Engine {
         Ok(running)
     }
 
-    /// Returns the name a container calls itself by.
-    pub(crate) fn hostname(&self, listed: &Listed) -> String {
+    /// Returns the name a container calls itself by: with another's network, the other's.
+    pub(crate) fn hostname(&self, config: &Config, id: &ContainerId) -> String {
         let host = rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .into_owned();
-        bundle::hostname(&listed.config, &listed.container().id.short(), &host)
+        if let NetworkMode::Container(other) = &config.request.network.mode
+            && let Ok(other) = self.find(other.as_str())
+        {
+            return bundle::hostname(&other.config, &other.container().id.short(), &host);
+        }
+        bundle::hostname(config, &id.short(), &host)
     }
 }

@@ -7,7 +7,8 @@ use hull_net::{DnsOptions, ExtraHost, HostResolver, HostsFile, ResolvConf};
 use crate::{
     Config, Engine, EngineError,
     bundle::Facts,
-    request::{HostAddress, NetworkMode},
+    request::{HostAddress, Network, NetworkMode},
+    start::own_names,
 };
 
 impl Engine {
@@ -18,7 +19,15 @@ impl Engine {
         config: &Config,
         facts: &Facts,
     ) -> Result<Vec<(PathBuf, String)>, EngineError> {
-        let network = &config.request.network;
+        // With another's network come its names and name servers.
+        let other = match &config.request.network.mode {
+            NetworkMode::Container(container) => Some(self.alive(container)?.0),
+            _ => None,
+        };
+        let network = match &other {
+            Some(other) => &other.config.request.network,
+            None => &config.request.network,
+        };
         let on_host = network.mode == NetworkMode::Host;
         let host_file = on_host.then(|| std::fs::read_to_string("/etc/hosts").unwrap_or_default());
         let extra: Vec<ExtraHost> = network
@@ -32,11 +41,17 @@ impl Engine {
                 },
             })
             .collect();
+        let names = match &other {
+            Some(other) => own_names(&facts.hostname, &other.container().name),
+            None => Vec::new(),
+        };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let attachment = other.as_ref().and_then(crate::inspect::attachment);
         let hosts = HostsFile {
             base: host_file.as_deref(),
-            own: None,
+            own: attachment.map(|attachment| (attachment.address, &names[..])),
             extra: &extra,
-            gateway: self.gateway(config)?,
+            gateway: self.gateway(network)?,
         };
         let dns = DnsOptions {
             servers: network.dns.clone(),
@@ -59,8 +74,7 @@ impl Engine {
     }
 
     /// Returns what `host-gateway` means: the host's address on the container's network.
-    fn gateway(&self, config: &Config) -> Result<Option<std::net::Ipv4Addr>, EngineError> {
-        let network = &config.request.network;
+    fn gateway(&self, network: &Network) -> Result<Option<std::net::Ipv4Addr>, EngineError> {
         let asked = network
             .hosts
             .iter()

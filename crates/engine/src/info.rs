@@ -33,7 +33,8 @@ impl Engine {
             "Driver": "overlay",
             "LoggingDriver": "cri",
             "CgroupDriver": "cgroupfs",
-            "CgroupVersion": mode,
+            "CgroupVersion": if mode == "2" { "2" } else { "1" },
+            "CgroupMode": mode,
             "CgroupControllers": controllers,
             "KernelVersion": system.release().to_string_lossy(),
             "OperatingSystem": operating_system(),
@@ -43,6 +44,8 @@ impl Engine {
             "MemTotal": memory.totalram as u64 * u64::from(memory.mem_unit),
             "Name": system.nodename().to_string_lossy(),
             "HullRootDir": self.places().root,
+            // The same under docker's name, for scripts that look for it.
+            "DockerRootDir": self.places().root,
             "HullRunDir": self.places().run,
             "Rootless": !self.caller().is_root(),
             "SecurityOptions": self.security(),
@@ -57,7 +60,7 @@ impl Engine {
         };
         let mode = match hierarchies.mode() {
             Mode::V1 => "1",
-            Mode::Hybrid => "1 (hybrid)",
+            Mode::Hybrid => "1, with 2 beside it",
             Mode::V2 => "2",
         };
         let mut controllers: Vec<String> = hierarchies

@@ -1,13 +1,18 @@
 //! What is known about a container, in docker's field names, as JSON: what `inspect`, `ps --format` and the API show.
 
-use hull_net::PortMap;
+use std::{collections::BTreeSet, path::PathBuf};
+
+use hull_net::{ExposedPort, PortMap};
 use hull_state::Status;
 use hull_types::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::{
     Engine, Listed, bundle,
-    request::{self, Access, Entrypoint, Mount, SwapLimit, UserNamespace},
+    request::{
+        self, Access, CgroupNamespace, Entrypoint, Grace, LogDriver, LogOptions, Mount,
+        NetworkMode, Seccomp, Security, SwapLimit, SystemPaths, UserNamespace,
+    },
 };
 
 /// docker's word for "never".
@@ -31,17 +36,29 @@ impl Engine {
             "State": state(listed),
             "Image": image,
             "Name": format!("/{}", container.name),
-            "RestartCount": listed.pod.journal.starts[listed.place].saturating_sub(1),
+            // Docker counts what a restart policy did, and there is none yet.
+            "RestartCount": 0,
             "Driver": "overlay",
+            "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": self.container_dir(listed).join("upper") } },
+            "AppArmorProfile": "",
+            "MountLabel": "",
+            "ProcessLabel": "",
+            "ExecIDs": null,
             "Platform": "linux",
             "Pod": listed.pod.id(),
             "Mounts": self.mount_list(listed),
             "Config": self.config_section(listed),
             "HostConfig": self.host_config(listed),
             "NetworkSettings": network_settings(listed),
-            "LogPath": self.places().root.join(format!("pods/{}/{}/log", listed.pod.id(), listed.place)),
+            "LogPath": self.container_dir(listed).join("log"),
             "Relaxations": self.relaxations(listed),
         })
+    }
+
+    /// Returns the directory in which a container's own files lie.
+    fn container_dir(&self, listed: &Listed) -> PathBuf {
+        let place = format!("pods/{}/{}", listed.pod.id(), listed.place);
+        self.places().root.join(place)
     }
 
     /// Returns a container as a row of a list.
@@ -68,11 +85,12 @@ impl Engine {
             "RunningFor": format!("{} ago", span(now.since(created))),
             "State": listed.status.word(),
             "Status": status_words(&listed.status, now),
-            "Ports": ports(listed).iter().map(port_words).collect::<Vec<_>>().join(", "),
+            "Ports": port_words(listed),
             "Labels": labels.join(","),
             "Mounts": mounts.join(","),
             "Networks": config.request.network.mode.to_string(),
-            "LocalVolumes": config.anonymous.len(),
+            // A text, as docker has it.
+            "LocalVolumes": config.anonymous.len().to_string(),
         })
     }
 
@@ -143,12 +161,10 @@ impl Engine {
             Entrypoint::Cleared => Vec::new(),
             Entrypoint::Program(program) => vec![program.clone()],
         };
-        let hostname = self.hostname(listed);
-        let ports: Map<String, Value> = image
-            .exposed_ports
-            .iter()
-            .chain(&config.request.network.expose)
-            .map(|port| (port.clone(), json!({})))
+        let hostname = self.hostname(config, &listed.container().id);
+        let ports: Map<String, Value> = open_ports(config)
+            .into_iter()
+            .map(|port| (port, json!({})))
             .collect();
         json!({
             "Hostname": hostname,
@@ -159,6 +175,7 @@ impl Engine {
             "AttachStderr": true,
             "Tty": process.terminal,
             "OpenStdin": process.interactive,
+            "StdinOnce": process.interactive,
             "Env": config.environment(&hostname),
             "Cmd": config.args().get(entrypoint.len()..).unwrap_or_default(),
             "Entrypoint": if entrypoint.is_empty() { Value::Null } else { json!(entrypoint) },
@@ -168,62 +185,61 @@ impl Engine {
             "ExposedPorts": ports,
             "Volumes": image.volumes.iter().map(|path| (path.clone(), json!({}))).collect::<Map<_, _>>(),
             "StopSignal": config.stop_signal(),
+            "StopTimeout": match process.stop_grace {
+                Some(Grace::Seconds(seconds)) => json!(seconds),
+                Some(Grace::Forever) => json!(-1),
+                None => Value::Null,
+            },
+            "OnBuild": null,
         })
     }
 
     fn host_config(&self, listed: &Listed) -> Value {
         let request = &listed.config.request;
-        let (limits, security, namespaces) =
-            (&request.limits, &request.security, &request.namespaces);
-        let binds: Vec<String> = request.mounts.iter().filter_map(bind_words).collect();
-        json!({
-            "Binds": binds,
-            "NetworkMode": request.network.mode.to_string(),
-            "PortBindings": port_bindings(&ports(listed)),
-            "PublishAllPorts": request.network.publish_all,
+        let (network, namespaces) = (&request.network, &request.namespaces);
+        let mut section = json!({
+            "Binds": request.mounts.iter().filter_map(bind_words).collect::<Vec<_>>(),
+            "NetworkMode": network.mode.to_string(),
+            "PortBindings": asked_bindings(&network.ports),
+            "PublishAllPorts": network.publish_all,
             "AutoRemove": request.remove,
-            "Privileged": security.privileged,
             "ReadonlyRootfs": request.root == Access::ReadOnly,
-            "CapAdd": security.add.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "CapDrop": security.drop.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "Capabilities": bundle::capabilities(security),
-            "Dns": request.network.dns,
-            "DnsSearch": request.network.dns_search,
-            "DnsOptions": request.network.dns_options,
-            "ExtraHosts": request.network.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "Memory": limits.memory.unwrap_or(0),
-            "MemorySwap": match limits.memory_swap {
-                Some(SwapLimit::Unlimited) => json!(-1),
-                Some(SwapLimit::Bytes(bytes)) => json!(bytes),
-                None => json!(limits.memory.map_or(0, |memory| memory.saturating_mul(2))),
-            },
-            "MemoryReservation": limits.memory_reservation.unwrap_or(0),
-            "NanoCpus": limits.cpus.map_or(0, |cpus| cpus.nanos),
-            "CpuShares": limits.cpu_shares.unwrap_or(0),
-            "CpusetCpus": limits.cpuset_cpus.as_ref().map_or("", |set| set.as_str()),
-            "PidsLimit": match limits.pids {
-                Some(request::PidsLimit::Most(most)) => json!(most),
-                Some(request::PidsLimit::Unlimited) => json!(-1),
-                None => json!(bundle::PIDS),
-            },
+            "GroupAdd": words(&request.process.groups),
+            "Dns": network.dns,
+            "DnsSearch": network.dns_search,
+            "DnsOptions": network.dns_options,
+            "ExtraHosts": words(&network.hosts),
             "ShmSize": request.shm_size.unwrap_or(bundle::SHM),
-            "OomScoreAdj": request.process.oom_score_adj.unwrap_or(0),
             "Init": request.process.init,
             "Sysctls": request.sysctls,
             "CgroupParent": request.cgroup_parent,
             "Annotations": request.annotations,
             "UsernsMode": if self.user_namespace(&listed.config) == UserNamespace::Host { "host" } else { "private" },
-            "PidMode": format!("{}", namespaces.pid),
-            "IpcMode": format!("{}", namespaces.ipc),
-            "UTSMode": format!("{}", namespaces.uts),
+            "PidMode": namespaces.pid.to_string(),
+            "IpcMode": namespaces.ipc.to_string(),
+            "UTSMode": namespaces.uts.to_string(),
+            "CgroupnsMode": if namespaces.cgroup == CgroupNamespace::Host { "host" } else { "private" },
+            "Tmpfs": tmpfs(&request.mounts),
             "Devices": request.devices.iter().map(|device| json!({
                 "PathOnHost": device.host,
                 "PathInContainer": device.container,
                 "CgroupPermissions": access_letters(device.access),
             })).collect::<Vec<_>>(),
-            "LogConfig": { "Type": "cri", "Config": {} },
+            "LogConfig": log_config(&request.log),
             "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
-        })
+            "Runtime": "hull",
+            // What docker has and Hull has not.
+            "Links": null,
+            "VolumesFrom": null,
+            "VolumeDriver": "",
+            "Isolation": "",
+        });
+        for part in [limits_section(request), security_section(&request.security)] {
+            if let (Value::Object(section), Value::Object(part)) = (&mut section, part) {
+                section.extend(part);
+            }
+        }
+        section
     }
 
     fn mount_list(&self, listed: &Listed) -> Value {
@@ -277,6 +293,55 @@ impl Engine {
     }
 }
 
+fn words<T: ToString>(list: &[T]) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
+}
+
+fn limits_section(request: &request::RunRequest) -> Value {
+    let (limits, process) = (&request.limits, &request.process);
+    json!({
+        "Memory": limits.memory.unwrap_or(0),
+        "MemorySwap": match limits.memory_swap {
+            Some(SwapLimit::Unlimited) => json!(-1),
+            Some(SwapLimit::Bytes(bytes)) => json!(bytes),
+            None => json!(limits.memory.map_or(0, |memory| memory.saturating_mul(2))),
+        },
+        "MemoryReservation": limits.memory_reservation.unwrap_or(0),
+        "NanoCpus": limits.cpus.map_or(0, |cpus| cpus.nanos),
+        "CpuShares": limits.cpu_shares.unwrap_or(0),
+        "CpusetCpus": limits.cpuset_cpus.as_ref().map_or("", |set| set.as_str()),
+        "CpusetMems": limits.cpuset_mems.as_ref().map_or("", |set| set.as_str()),
+        "PidsLimit": match limits.pids {
+            Some(request::PidsLimit::Most(most)) => json!(most),
+            Some(request::PidsLimit::Unlimited) => json!(-1),
+            None => json!(bundle::PIDS),
+        },
+        "OomScoreAdj": process.oom_score_adj.unwrap_or(0),
+        "Ulimits": process.ulimits.iter().map(|ulimit| json!({
+            "Name": ulimit.limit.name(),
+            "Soft": signed(ulimit.soft),
+            "Hard": signed(ulimit.hard),
+        })).collect::<Vec<_>>(),
+        // What docker has and Hull has not.
+        "CpuPeriod": 0,
+        "CpuQuota": 0,
+        "BlkioWeight": 0,
+        "OomKillDisable": false,
+    })
+}
+
+fn security_section(security: &Security) -> Value {
+    json!({
+        "Privileged": security.privileged,
+        "CapAdd": words(&security.add),
+        "CapDrop": words(&security.drop),
+        "Capabilities": bundle::capabilities(security),
+        "SecurityOpt": security_options(security),
+        "MaskedPaths": bundle::masked_paths(security),
+        "ReadonlyPaths": bundle::readonly_paths(security),
+    })
+}
+
 fn access_letters(access: request::DeviceAccess) -> String {
     let letters = [(access.read, 'r'), (access.write, 'w'), (access.mknod, 'm')];
     letters
@@ -299,6 +364,7 @@ fn state(listed: &Listed) -> Value {
         "Dead": matches!(status, Status::Lost { .. }),
         "Pid": status.alive().map_or(0, |run| run.pid),
         "ExitCode": exit.as_ref().map_or(0, |exit| exit.code),
+        "Health": null,
         "Signal": exit.as_ref().and_then(|exit| exit.signal),
         "Error": exit.as_ref().and_then(|exit| exit.cause.clone()).unwrap_or_default(),
         "StartedAt": run.map_or(NEVER.to_owned(), |run| run.started.to_string()),
@@ -308,42 +374,131 @@ fn state(listed: &Listed) -> Value {
 
 /// Returns the published ports: those of the run, with the host's ports that were taken.
 pub fn ports(listed: &Listed) -> Vec<PortMap> {
-    let attachment = listed.status.alive().and_then(|run| run.network.clone());
-    attachment
-        .and_then(|value| serde_json::from_value::<hull_net::Attachment>(value).ok())
-        .map(|attachment| attachment.ports)
-        .unwrap_or_default()
+    attachment(listed).map_or_else(Vec::new, |attachment| attachment.ports)
+}
+
+/// Returns how a running container is connected, if it has a network of its own.
+pub(crate) fn attachment(listed: &Listed) -> Option<hull_net::Attachment> {
+    let network = listed.status.alive()?.network.clone()?;
+    serde_json::from_value(network).ok()
 }
 
 fn network_settings(listed: &Listed) -> Value {
-    let attachment = listed
-        .status
-        .alive()
-        .and_then(|run| run.network.clone())
-        .and_then(|value| serde_json::from_value::<hull_net::Attachment>(value).ok());
-    let Some(attachment) = attachment else {
-        return json!({ "IPAddress": "", "IPPrefixLen": 0, "Gateway": "", "MacAddress": "", "Ports": {}, "Networks": {} });
+    let attachment = attachment(listed);
+    let mode = &listed.config.request.network.mode;
+    let network = match (&attachment, mode) {
+        (Some(attachment), _) => Some(attachment.network.to_string()),
+        (None, NetworkMode::Container(_) | NetworkMode::Path(_)) => None,
+        (None, mode) => Some(mode.to_string()),
     };
     let endpoint = json!({
-        "IPAddress": attachment.address,
-        "IPPrefixLen": attachment.subnet.prefix(),
-        "Gateway": attachment.gateway,
-        "MacAddress": attachment.mac.to_string(),
+        "IPAddress": attachment.as_ref().map(|a| a.address.to_string()).unwrap_or_default(),
+        "IPPrefixLen": attachment.as_ref().map_or(0, |a| a.subnet.prefix()),
+        "Gateway": attachment.as_ref().map(|a| a.gateway.to_string()).unwrap_or_default(),
+        "MacAddress": attachment.as_ref().map(|a| a.mac.to_string()).unwrap_or_default(),
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPv6Gateway": "",
     });
+    let mut ports = attachment
+        .as_ref()
+        .map_or(json!({}), |a| port_bindings(&a.ports));
+    if let (Value::Object(ports), Some(_)) = (&mut ports, &attachment) {
+        for port in open_ports(&listed.config) {
+            // Docker's word for a port that is open and not published.
+            ports.entry(port).or_insert(Value::Null);
+        }
+    }
+    let sandbox = listed.status.alive().filter(|_| *mode != NetworkMode::Host);
     let mut settings = endpoint.clone();
-    settings["Ports"] = port_bindings(&attachment.ports);
-    settings["Networks"] = json!({ attachment.network.to_string(): endpoint });
+    settings["Bridge"] = "".into();
+    settings["SandboxKey"] = sandbox
+        .map(|run| format!("/proc/{}/ns/net", run.pid))
+        .unwrap_or_default()
+        .into();
+    settings["Ports"] = ports;
+    settings["Networks"] = network.map_or(json!({}), |network| json!({ network: endpoint }));
     settings
 }
 
+/// Returns what was asked for with `--security-opt`, as it is written.
+fn security_options(security: &Security) -> Vec<String> {
+    let mut options = Vec::new();
+    match &security.seccomp {
+        Seccomp::Default => {}
+        Seccomp::Unconfined => options.push("seccomp=unconfined".to_owned()),
+        Seccomp::Profile(path) => options.push(format!("seccomp={}", path.display())),
+    }
+    match security.no_new_privileges {
+        Some(true) => options.push("no-new-privileges".to_owned()),
+        Some(false) => options.push("no-new-privileges=false".to_owned()),
+        None => {}
+    }
+    if security.system_paths == SystemPaths::Unmasked {
+        options.push("systempaths=unconfined".to_owned());
+    }
+    options
+}
+
+fn log_config(log: &LogOptions) -> Value {
+    let mut config = Map::new();
+    if let Some(size) = log.max_size {
+        config.insert("max-size".to_owned(), size.to_string().into());
+    }
+    if let Some(files) = log.max_files {
+        config.insert("max-file".to_owned(), files.to_string().into());
+    }
+    let driver = match log.driver {
+        LogDriver::Files => "cri",
+        LogDriver::None => "none",
+    };
+    json!({ "Type": driver, "Config": config })
+}
+
+/// Returns the tmpfs mounts: target, options as `--tmpfs` takes them.
+fn tmpfs(mounts: &[Mount]) -> Map<String, Value> {
+    let tmpfs = mounts.iter().filter_map(|mount| match mount {
+        Mount::Tmpfs(tmpfs) => Some((
+            tmpfs.target.display().to_string(),
+            bundle::tmpfs_options(tmpfs).join(",").into(),
+        )),
+        _ => None,
+    });
+    tmpfs.collect()
+}
+
+/// Docker's number for a limit: -1 is none.
+fn signed(limit: u64) -> i64 {
+    i64::try_from(limit).unwrap_or(-1)
+}
+
 fn port_bindings(ports: &[PortMap]) -> Value {
+    by_port(
+        ports,
+        |port| json!({ "HostIp": port.address().to_string(), "HostPort": port.host_port.to_string() }),
+    )
+}
+
+/// Returns the bindings that were asked for: an empty port of the host is any free one.
+fn asked_bindings(ports: &[PortMap]) -> Value {
+    let binding = |port: &PortMap| {
+        let host_port = match (port.host_port, port.host_port_last) {
+            (0, _) => String::new(),
+            (first, Some(last)) => format!("{first}-{last}"),
+            (port, None) => port.to_string(),
+        };
+        let host_ip = port.host_ip.map(|ip| ip.to_string()).unwrap_or_default();
+        json!({ "HostIp": host_ip, "HostPort": host_port })
+    };
+    by_port(ports, binding)
+}
+
+fn by_port(ports: &[PortMap], binding: impl Fn(&PortMap) -> Value) -> Value {
     let mut bindings: Map<String, Value> = Map::new();
     for port in ports {
         let key = format!("{}/{}", port.container_port, port.protocol);
-        let binding =
-            json!({ "HostIp": port.address().to_string(), "HostPort": port.host_port.to_string() });
         if let Value::Array(list) = bindings.entry(key).or_insert_with(|| json!([])) {
-            list.push(binding);
+            list.push(binding(port));
         }
     }
     Value::Object(bindings)
@@ -358,14 +513,58 @@ fn spelled(args: &[String]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn port_words(port: &PortMap) -> String {
-    format!(
-        "{}:{}->{}/{}",
-        port.address(),
-        port.host_port,
-        port.container_port,
-        port.protocol
-    )
+/// Returns the ports on which a container says it listens, published or not: `80/tcp`.
+fn open_ports(config: &crate::Config) -> BTreeSet<String> {
+    let published = config.request.network.ports.iter().map(|map| ExposedPort {
+        port: map.container_port,
+        protocol: map.protocol,
+    });
+    // An image may name what is no port; where that matters, it was said.
+    let exposed = crate::start::exposed(config).unwrap_or_default();
+    let all = exposed.into_iter().chain(published);
+    all.map(|port| port.to_string()).collect()
+}
+
+/// Says a running container's ports as docker's lists do: neighbours together, those that are not published alone.
+fn port_words(listed: &Listed) -> String {
+    let Some(attachment) = attachment(listed) else {
+        return String::new();
+    };
+    let published = attachment.ports;
+    let mut words = Vec::new();
+    let mut runs: Vec<(&PortMap, &PortMap)> = Vec::new();
+    for port in &published {
+        match runs.last_mut() {
+            Some((_, last)) if follows(last, port) => *last = port,
+            _ => runs.push((port, port)),
+        }
+    }
+    for (first, last) in runs {
+        let span = |first: u16, last: u16| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        words.push(format!(
+            "{}:{}->{}/{}",
+            first.address(),
+            span(first.host_port, last.host_port),
+            span(first.container_port, last.container_port),
+            first.protocol
+        ));
+    }
+    let taken: BTreeSet<String> = published
+        .iter()
+        .map(|port| format!("{}/{}", port.container_port, port.protocol))
+        .collect();
+    words.extend(open_ports(&listed.config).difference(&taken).cloned());
+    words.join(", ")
+}
+
+fn follows(one: &PortMap, next: &PortMap) -> bool {
+    one.host_ip == next.host_ip
+        && one.protocol == next.protocol
+        && one.host_port.checked_add(1) == Some(next.host_port)
+        && one.container_port.checked_add(1) == Some(next.container_port)
 }
 
 fn bind_words(mount: &Mount) -> Option<String> {

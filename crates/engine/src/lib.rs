@@ -150,7 +150,10 @@ impl Engine {
             return Ok(images);
         }
         if !self.caller.is_root() {
-            return Err(EngineError::NeedsRoot("use images"));
+            return Err(EngineError::NeedsRoot {
+                what: "use images",
+                hint: crate::error::HOST_ONLY,
+            });
         }
         let short = Settings::read(&self.places.root)?.short_names();
         let options = hull_snapshot::Options::default();

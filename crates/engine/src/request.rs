@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(
             told(|r| {
                 r.network.mode = "container:web".parse().unwrap();
-                r.network.ports.push("80".into());
+                r.network.publish("80").unwrap();
             }),
             "`--publish` and `--network container:… or ns:…` cannot go together"
         );

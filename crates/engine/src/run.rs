@@ -8,7 +8,10 @@ use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
 use crate::{
     Config, Engine, EngineError, ImageSource, ImageUse, parents,
     pull::runs_on,
-    request::{ImageName, LogMode, NetworkMode, PullPolicy, RunRequest},
+    request::{
+        ContainerText, ImageName, IpcNamespace, Limits, LogMode, Namespace, NetworkMode,
+        PullPolicy, RunRequest, UserNamespace,
+    },
 };
 
 /// A container that was made and is not started; whoever has this holds its pod.
@@ -18,6 +21,8 @@ pub struct Created {
     pub id: ContainerId,
     pub name: ContainerName,
     pub config: Config,
+    /// What was asked for and has no effect.
+    pub notes: Vec<String>,
 }
 
 impl Engine {
@@ -37,16 +42,9 @@ impl Engine {
                 hint: "Hull's own pods lie there: choose a group with another name",
             });
         }
+        let notes = self.settle(&mut request)?;
         let (image, _held) = self.image_to_run(&request)?;
         let name = request.name.take();
-        if request.network.mode == NetworkMode::Default {
-            let bridge = self.caller().is_root() && !request.image.is_host();
-            request.network.mode = if bridge {
-                NetworkMode::Bridge
-            } else {
-                NetworkMode::None
-            };
-        }
         let mut config = Config {
             request,
             image,
@@ -64,6 +62,7 @@ impl Engine {
                 id,
                 name,
                 config,
+                notes,
             }),
             Err(error) => {
                 for volume in &config.anonymous {
@@ -100,6 +99,70 @@ impl Engine {
         Ok(reserved.publish(Timestamp::now(), config.request.remove, vec![container])?)
     }
 
+    /// Decides what the words left open, and refuses what this caller or this host cannot do before anything is fetched or
+    /// made. Returns what will have no effect.
+    fn settle(&self, request: &mut RunRequest) -> Result<Vec<String>, EngineError> {
+        const SHARE: &str = "`--network host` shares this host's network and its ports";
+        let needs_root = |what, hint| Err(EngineError::NeedsRoot { what, hint });
+        let root = self.caller().is_root();
+        let mut notes = Vec::new();
+        let publishes = request.network.publishes();
+        match &mut request.network.mode {
+            NetworkMode::Default if publishes && !root => {
+                return needs_root("publish ports", SHARE);
+            }
+            mode @ NetworkMode::Default => {
+                // `@host` has loopback only unless it is asked for more, and publishing asks.
+                let bridge = root && (publishes || !request.image.is_host());
+                *mode = match bridge {
+                    true => NetworkMode::Bridge,
+                    false => NetworkMode::None,
+                };
+            }
+            NetworkMode::Bridge | NetworkMode::Named(_) if !root => {
+                return needs_root("connect a container to a bridge", SHARE);
+            }
+            NetworkMode::Named(name) => {
+                self.networks()?.find(&name.as_str().parse()?)?;
+            }
+            mode @ (NetworkMode::None | NetworkMode::Host) if publishes => {
+                notes.push(format!(
+                    "no port is published: `--network {mode}` has no ports of its own"
+                ));
+            }
+            NetworkMode::Container(container) => *container = self.by_id(container)?,
+            NetworkMode::Bridge | NetworkMode::None | NetworkMode::Host | NetworkMode::Path(_) => {}
+        }
+        let namespaces = &mut request.namespaces;
+        if let IpcNamespace::Container(container) = &mut namespaces.ipc {
+            *container = self.by_id(container)?;
+        }
+        for namespace in [&mut namespaces.pid, &mut namespaces.uts] {
+            if let Namespace::Container(container) = namespace {
+                *container = self.by_id(container)?;
+            }
+        }
+        if !root {
+            if namespaces.user == Some(UserNamespace::Host) {
+                return needs_root(
+                    "share the host's user namespace",
+                    "leave it out: root in the container is you outside",
+                );
+            }
+            if request.limits != Limits::default() || request.cgroup_parent.is_some() {
+                notes
+                    .push("the limits are not set: an ordinary user has no cgroup here".to_owned());
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Returns a container's id in place of what it was called: its name may go to another before this one starts.
+    fn by_id(&self, asked: &ContainerText) -> Result<ContainerText, EngineError> {
+        let id = self.find(asked.as_str())?.container().id;
+        Ok(id.to_string().parse()?)
+    }
+
     /// Takes up a container that was made before and is not running, to start it: `start`, and the second half of `restart`.
     pub fn take_up(&self, asked: &str) -> Result<Created, EngineError> {
         let listed = self.find(asked)?;
@@ -124,6 +187,7 @@ impl Engine {
             id: container.id,
             name: container.name.clone(),
             config: listed.config.clone(),
+            notes: Vec::new(),
         })
     }
 

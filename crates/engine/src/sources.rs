@@ -2,16 +2,17 @@
 
 use std::{
     os::unix::fs::{FileTypeExt, MetadataExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-use hull_spec::runtime::{Device, DeviceKind};
+use hull_spec::runtime::{Device, DeviceAccess, DeviceKind};
 
 use crate::{
     AnonymousVolume, Config, Engine, EngineError,
-    bundle::Bind,
+    bundle::{Bind, Given},
     request::{
-        DeviceRequest, IdMapping, MissingSource, Mount, Propagation, Recursion, UserNamespace,
+        Access, DeviceRequest, IdMapping, MissingSource, Mount, Propagation, Recursion,
+        UserNamespace,
     },
 };
 
@@ -35,10 +36,24 @@ impl Engine {
                 binds.push(Bind::Path {
                     source: self.volumes()?.data(&volume.name)?,
                     target: volume.target.clone(),
-                    access: crate::request::Access::ReadWrite,
+                    access: Access::ReadWrite,
                     propagation: Propagation::RPrivate,
                     recursion: Recursion::Single,
                     mapped: own_ids,
+                });
+            }
+        }
+        if !self.caller().is_root() {
+            // Who may make no node can still bind the host's.
+            let nodes = config.request.devices.iter().map(nodes);
+            for (host, inside) in nodes.collect::<Result<Vec<_>, _>>()?.concat() {
+                binds.push(Bind::Path {
+                    source: host,
+                    target: inside,
+                    access: Access::ReadWrite,
+                    propagation: Propagation::RPrivate,
+                    recursion: Recursion::Single,
+                    mapped: false,
                 });
             }
         }
@@ -94,14 +109,16 @@ impl Engine {
         })
     }
 
-    /// Returns the devices asked for with `--device`, or all of the host's for `--privileged`.
-    pub(crate) fn devices(&self, config: &Config) -> Result<Vec<Device>, EngineError> {
-        let mut devices: Vec<Device> = config
-            .request
-            .devices
-            .iter()
-            .map(device)
-            .collect::<Result<_, _>>()?;
+    /// Returns the devices asked for with `--device`, and all of the host's for `--privileged`.
+    pub(crate) fn devices(&self, config: &Config) -> Result<Vec<Given>, EngineError> {
+        let mut devices: Vec<Given> = Vec::new();
+        if self.caller().is_root() {
+            for asked in &config.request.devices {
+                for (host, inside) in nodes(asked)? {
+                    devices.push(device(&host, inside, asked.access)?);
+                }
+            }
+        }
         if config.request.security.privileged {
             host_devices(Path::new("/dev"), &mut devices);
         }
@@ -126,27 +143,43 @@ const OWN_DEVICES: [&str; 11] = [
 
 /// Adds every device below a directory of the host's that the container does not have already. What cannot be looked at is
 /// left out: nobody asked for it by name.
-fn host_devices(directory: &Path, devices: &mut Vec<Device>) {
+fn host_devices(directory: &Path, devices: &mut Vec<Given>) {
+    for node in nodes_below(directory) {
+        let known = devices.iter().any(|given| given.device.path == node);
+        let own = OWN_DEVICES.iter().any(|own| node.starts_with(own));
+        if !known && !own {
+            devices.extend(device(&node, node.clone(), crate::request::DeviceAccess::ALL).ok());
+        }
+    }
+}
+
+/// Returns the devices in a directory and below it.
+fn nodes_below(directory: &Path) -> Vec<PathBuf> {
+    let mut nodes = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let known = devices.iter().any(|device| device.path == path);
-        let Ok(kind) = entry.file_type() else {
-            continue;
-        };
-        if known || OWN_DEVICES.iter().any(|own| path == Path::new(own)) {
-            continue;
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => nodes.extend(nodes_below(&entry.path())),
+            Ok(kind) if kind.is_char_device() || kind.is_block_device() => nodes.push(entry.path()),
+            _ => {}
         }
-        if kind.is_dir() {
-            host_devices(&path, devices);
-        } else if kind.is_char_device() || kind.is_block_device() {
-            let access = crate::request::DeviceAccess::ALL;
-            let asked = DeviceRequest {
-                host: path.clone(),
-                container: path,
-                access,
-            };
-            devices.extend(device(&asked).ok());
-        }
+    }
+    nodes
+}
+
+/// Returns the nodes that are asked for, by their paths here and inside: one, or all in a directory (`--device /dev/snd`).
+fn nodes(asked: &DeviceRequest) -> Result<Vec<(PathBuf, PathBuf)>, EngineError> {
+    if !asked.host.is_dir() {
+        return Ok(vec![(asked.host.clone(), asked.container.clone())]);
+    }
+    let pair = |node: PathBuf| {
+        let below = node.strip_prefix(&asked.host).unwrap_or(&node);
+        let inside = asked.container.join(below);
+        (node, inside)
+    };
+    let nodes: Vec<_> = nodes_below(&asked.host).into_iter().map(pair).collect();
+    match nodes.is_empty() {
+        true => Err(EngineError::NotADevice(asked.host.clone())),
+        false => Ok(nodes),
     }
 }
 
@@ -174,24 +207,44 @@ fn find_source(source: &Path, missing: MissingSource) -> Result<(), EngineError>
     }
 }
 
-fn device(asked: &DeviceRequest) -> Result<Device, EngineError> {
-    let metadata = std::fs::metadata(&asked.host).map_err(|error| EngineError::File {
-        what: "look at the device",
-        path: asked.host.clone(),
-        source: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO),
-    })?;
+fn device(
+    host: &Path,
+    inside: PathBuf,
+    access: crate::request::DeviceAccess,
+) -> Result<Given, EngineError> {
+    let metadata = match std::fs::metadata(host) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(EngineError::NoDevice(host.to_owned()));
+        }
+        Err(error) => {
+            return Err(EngineError::File {
+                what: "look at the device",
+                path: host.to_owned(),
+                source: rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO),
+            });
+        }
+    };
     let kind = match metadata.file_type() {
         kind if kind.is_char_device() => DeviceKind::Char,
         kind if kind.is_block_device() => DeviceKind::Block,
-        _ => return Err(EngineError::NotADevice(asked.host.clone())),
+        _ => return Err(EngineError::NotADevice(host.to_owned())),
     };
-    Ok(Device {
-        path: asked.container.clone(),
+    let device = Device {
+        path: inside,
         kind,
         major: Some(rustix::fs::major(metadata.rdev())),
         minor: Some(rustix::fs::minor(metadata.rdev())),
         file_mode: Some(metadata.mode() & 0o777),
         uid: Some(0),
         gid: Some(0),
+    };
+    Ok(Given {
+        device,
+        access: DeviceAccess {
+            read: access.read,
+            write: access.write,
+            mknod: access.mknod,
+        },
     })
 }

@@ -1,6 +1,7 @@
 //! Starting a container that exists: connect, bundle, hand over to a monitor.
 
 use std::{
+    collections::BTreeSet,
     io::Write,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
@@ -11,7 +12,8 @@ use hull_cgroup::{GroupPath, Hierarchies};
 use hull_monitor::{
     Descriptors, Failure, Filter, HIERARCHIES, Handover, Network, Numbers, Report, Rootfs,
 };
-use hull_state::Held;
+use hull_net::{ExposedPort, InvalidPort, PortMap};
+use hull_state::{Held, Run};
 use hull_types::{ContainerId, ContainerName};
 use rustix::{
     io::{Errno, FdFlags, fcntl_setfd},
@@ -19,10 +21,12 @@ use rustix::{
 };
 
 use crate::{
-    Config, Engine, EngineError, ReportedFailure,
-    bundle::{self, Facts, Joins},
+    Config, Engine, EngineError, Listed, ReportedFailure,
+    bundle::{self, Facts},
     ids,
-    request::{IpcNamespace, LogDriver, Namespace, NetworkMode, Seccomp, UserNamespace},
+    request::{
+        ContainerText, IpcNamespace, LogDriver, Namespace, NetworkMode, Seccomp, UserNamespace,
+    },
 };
 
 /// How a container is started.
@@ -100,8 +104,8 @@ impl Engine {
         };
         let cgroup = self.cgroup_path(config, &pod.to_string())?;
         self.claim_parents(config, &hierarchies)?;
-        let (join, joins) = self.joins(config)?;
-        let facts = self.facts(config, &pod, &id, &cgroup, joins)?;
+        let join = self.joins(config)?;
+        let facts = self.facts(config, &pod, &id, &cgroup)?;
         let spec = bundle::plan(config, &facts);
         let asked = &config.request.process;
         let (interactive, terminal) = (asked.interactive, asked.terminal);
@@ -298,7 +302,6 @@ impl Engine {
         pod: &hull_types::PodId,
         id: &ContainerId,
         cgroup: &Option<GroupPath>,
-        joins: Joins,
     ) -> Result<Facts, EngineError> {
         let caller = self.caller();
         let own_ids = match self.user_namespace(config) {
@@ -307,19 +310,22 @@ impl Engine {
             UserNamespace::Private => None,
         };
         let single_id = (!caller.is_root()).then_some((caller.uid, caller.gid));
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
+        let shared_memory = match &config.request.namespaces.ipc {
+            IpcNamespace::Container(container) => {
+                let run = self.alive(container)?.1;
+                Some(format!("/proc/{}/root/dev/shm", run.pid).into())
+            }
+            _ => None,
+        };
         Ok(Facts {
             ids: own_ids,
             single_id,
-            hostname: bundle::hostname(config, &id.short(), &host),
+            hostname: self.hostname(config, id),
             cgroup: cgroup.as_ref().map(|path| format!("/{path}")),
             mounts: self.mounts(config)?,
             devices: self.devices(config)?,
             seccomp: self.seccomp(config)?,
-            joins,
+            shared_memory,
             most_files: most_files(),
             host_queues: Path::new("/dev/mqueue").exists(),
         })
@@ -383,60 +389,48 @@ impl Engine {
         vec![self.places().root.clone(), self.places().run.clone()]
     }
 
-    fn joins(
+    fn joins<'a>(
         &self,
-        config: &Config,
-    ) -> Result<(Vec<hull_monitor::JoinNamespaces>, Joins), EngineError> {
-        use hull_monitor::{JoinFrom, JoinKind, JoinNamespaces};
+        config: &'a Config,
+    ) -> Result<Vec<hull_monitor::JoinNamespace>, EngineError> {
+        use hull_monitor::{JoinKind, JoinNamespace};
         let namespaces = &config.request.namespaces;
-        let (mut list, mut joins) = (Vec::new(), Joins::default());
-        let other = |asked: &str| -> Result<JoinFrom, EngineError> {
-            let found = self.store().find(asked)?;
-            let name = found.container().name.to_string();
-            match self.status(&found).alive() {
-                Some(run) => Ok(JoinFrom::Container { pid: run.pid }),
-                None => Err(EngineError::WrongState {
-                    name,
-                    is: "not running",
-                    hint: "start it first: its namespaces exist only while it runs",
-                }),
-            }
+        let network = match &config.request.network.mode {
+            NetworkMode::Container(container) => Some(container),
+            _ => None,
         };
-        match &config.request.network.mode {
-            NetworkMode::Container(container) => {
-                list.push(JoinNamespaces {
-                    from: other(container.as_str())?,
-                    kinds: vec![JoinKind::Network],
-                });
-                joins.network = true;
-            }
-            NetworkMode::Path(path) => {
-                list.push(JoinNamespaces {
-                    from: JoinFrom::Path(path.clone()),
-                    kinds: vec![JoinKind::Network],
-                });
-                joins.network = true;
-            }
-            _ => {}
-        }
-        let mut join = |container: &str, kind, flag: &mut bool| -> Result<(), EngineError> {
-            list.push(JoinNamespaces {
-                from: other(container)?,
-                kinds: vec![kind],
-            });
-            *flag = true;
-            Ok(())
+        let ipc = match &namespaces.ipc {
+            IpcNamespace::Container(container) => Some(container),
+            _ => None,
         };
-        if let IpcNamespace::Container(container) = &namespaces.ipc {
-            join(container.as_str(), JoinKind::Ipc, &mut joins.ipc)?;
+        let other = |namespace: &'a Namespace| match namespace {
+            Namespace::Container(container) => Some(container),
+            _ => None,
+        };
+        let joined = [
+            (JoinKind::Network, network),
+            (JoinKind::Ipc, ipc),
+            (JoinKind::Pid, other(&namespaces.pid)),
+            (JoinKind::Uts, other(&namespaces.uts)),
+        ];
+        let join = |(kind, container): (_, Option<&ContainerText>)| {
+            let run = self.alive(container?).map(|(_, run)| run);
+            Some(run.map(|run| JoinNamespace { pid: run.pid, kind }))
+        };
+        joined.into_iter().filter_map(join).collect()
+    }
+
+    /// Finds a container whose namespaces are to be joined: one that runs.
+    pub(crate) fn alive(&self, asked: &ContainerText) -> Result<(Listed, Run), EngineError> {
+        let listed = self.find(asked.as_str())?;
+        match listed.status.alive().cloned() {
+            Some(run) => Ok((listed, run)),
+            None => Err(EngineError::WrongState {
+                name: listed.container().name.to_string(),
+                is: "not running",
+                hint: "start it first: its namespaces exist only while it runs",
+            }),
         }
-        if let Namespace::Container(container) = &namespaces.pid {
-            join(container.as_str(), JoinKind::Pid, &mut joins.pid)?;
-        }
-        if let Namespace::Container(container) = &namespaces.uts {
-            join(container.as_str(), JoinKind::Uts, &mut joins.uts)?;
-        }
-        Ok((list, joins))
     }
 }
 
@@ -491,32 +485,38 @@ fn network(
         | NetworkMode::Container(_)
         | NetworkMode::Path(_) => return Ok(None),
     };
-    let mut ports = Vec::new();
-    for text in &asked.ports {
-        ports.extend(hull_net::parse_publish(text)?);
-    }
+    let mut ports = asked.ports.clone();
     if asked.publish_all {
-        let exposed = config
-            .image
-            .config
-            .config
-            .exposed_ports
-            .iter()
-            .chain(&asked.expose);
-        for text in exposed {
-            ports.extend(hull_net::parse_publish(text)?);
-        }
+        ports.extend(exposed(config)?.into_iter().map(PortMap::from));
     }
-    let own_names = if facts.hostname == name.as_str() {
-        vec![facts.hostname.clone()]
-    } else {
-        vec![facts.hostname.clone(), name.to_string()]
-    };
     Ok(Some(Network {
         name: network,
         ports,
-        own_names,
+        own_names: own_names(&facts.hostname, name),
     }))
+}
+
+/// Returns the names by which a container knows itself in its `/etc/hosts`: its host name, that without its domain, its own.
+pub(crate) fn own_names(hostname: &str, name: &ContainerName) -> Vec<String> {
+    let mut names = vec![hostname];
+    for other in [
+        hostname.split('.').next().unwrap_or_default(),
+        name.as_str(),
+    ] {
+        if !names.contains(&other) {
+            names.push(other);
+        }
+    }
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// Returns the ports on which the container says it listens: the image's, then those that were named.
+pub(crate) fn exposed(config: &Config) -> Result<BTreeSet<ExposedPort>, InvalidPort> {
+    let mut ports: BTreeSet<ExposedPort> = config.request.network.expose.iter().copied().collect();
+    for text in &config.image.config.config.exposed_ports {
+        ports.extend(hull_net::parse_expose(text)?);
+    }
+    Ok(ports)
 }
 
 fn log_options(config: &Config) -> hull_monitor::LogOptions {
@@ -556,18 +556,16 @@ fn read_report(outcome: OwnedFd) -> Result<Started, EngineError> {
     let read = std::io::Read::read_to_end(&mut std::fs::File::from(outcome), &mut text);
     let died = || {
         let words = vec!["the monitor died before the container was started".to_owned()];
-        EngineError::Reported(ReportedFailure {
-            failure: Failure {
-                words,
-                hint: None,
-                code: 125,
-            },
-        })
+        EngineError::Reported(ReportedFailure::from(Failure {
+            words,
+            hint: None,
+            code: 125,
+        }))
     };
     read.map_err(|_| died())?;
     match serde_json::from_slice(&text) {
         Ok(Report::Started { pid, warnings }) => Ok(Started { pid, warnings }),
-        Ok(Report::Failed(failure)) => Err(EngineError::Reported(ReportedFailure { failure })),
+        Ok(Report::Failed(failure)) => Err(EngineError::Reported(failure.into())),
         Err(_) => Err(died()),
     }
 }

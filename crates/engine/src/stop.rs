@@ -68,12 +68,11 @@ impl Engine {
     pub fn kill(&self, asked: &str, signal: Signal) -> Result<(), EngineError> {
         let listed = self.find(asked)?;
         match &listed.status {
+            // Everything at once: frozen processes and those that left init's reach, too. Whoever comes next (`hull rm`) finds
+            // it ended, as with docker.
             Status::Running { run } | Status::Paused { run } if signal == Signal::KILL => {
-                // Everything at once: frozen processes and those that left init's reach, too.
-                match self.group(run)? {
-                    Some(group) => Ok(group.kill_all()?),
-                    None => send(run, signal),
-                }
+                let run = run.clone();
+                self.kill_and_wait(&listed, &run)
             }
             Status::Running { run } | Status::Paused { run } => send(run, signal),
             Status::Lost { .. } => self.end_lost(&listed),

@@ -30,7 +30,10 @@ impl Engine {
         if self.caller().is_root() {
             Ok(Volumes::new(&self.places().root))
         } else {
-            Err(EngineError::NeedsRoot("use volumes"))
+            Err(EngineError::NeedsRoot {
+                what: "use volumes",
+                hint: crate::error::HOST_ONLY,
+            })
         }
     }
 

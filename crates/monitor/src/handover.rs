@@ -40,9 +40,9 @@ pub struct Handover {
     pub ids: Option<u32>,
     /// The bridge network it is connected to, if any.
     pub network: Option<Network>,
-    /// Namespaces of others that this one joins.
+    /// Namespaces of other containers that this one joins.
     #[serde(default)]
-    pub join: Vec<JoinNamespaces>,
+    pub join: Vec<JoinNamespace>,
     /// Who the app is, in docker's words; looked up in the container's own files.
     pub user: Option<String>,
     /// Whether there is a terminal, and its size.
@@ -103,23 +103,15 @@ pub struct Network {
     pub own_names: Vec<String>,
 }
 
-/// Namespaces of somebody else that a container joins.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct JoinNamespaces {
-    pub from: JoinFrom,
-    pub kinds: Vec<JoinKind>,
+/// A namespace of a running container that this one joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinNamespace {
+    /// The other's init.
+    pub pid: i32,
+    pub kind: JoinKind,
 }
 
-/// Whose namespaces.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum JoinFrom {
-    /// A running container's, by its init.
-    Container { pid: i32 },
-    /// A network namespace bound to a path.
-    Path(PathBuf),
-}
-
-/// Which namespaces.
+/// Which namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum JoinKind {
     Network,

@@ -24,8 +24,8 @@ mod supervise;
 
 pub use error::MonitorError;
 pub use handover::{
-    Descriptors, Failure, Filter, HIERARCHIES, Handover, ID_CLAIMS, JoinFrom, JoinKind,
-    JoinNamespaces, Network, Numbers, Report, Rootfs, exit_code,
+    Descriptors, Failure, Filter, HIERARCHIES, Handover, ID_CLAIMS, JoinKind, JoinNamespace,
+    Network, Numbers, Report, Rootfs, exit_code,
 };
 pub use log::{Line, LogOptions, LogParser, LogWriter, Stream, open_all};
 pub use program::{keep_from_programs, main};

@@ -12,15 +12,15 @@ use hull_state::{Exit, Held, Run, Store};
 use hull_sys::signal::{self, SignalSet};
 use hull_types::{PodId, Signal, Timestamp};
 use rustix::{
-    fs::{Mode, OFlags, openat},
+    fs::{Mode, OFlags},
     io::Errno,
     pipe::{PipeFlags, pipe_with},
     process::{WaitId, WaitIdOptions, pidfd_send_signal, waitid},
 };
 
 use crate::{
-    Descriptors, Failure, Filter, HIERARCHIES, Handover, ID_CLAIMS, JoinFrom, JoinKind,
-    JoinNamespaces, LogWriter, MonitorError, Report, Rootfs, Stream, attach,
+    Descriptors, Failure, Filter, HIERARCHIES, Handover, ID_CLAIMS, JoinKind, JoinNamespace,
+    LogWriter, MonitorError, Report, Rootfs, Stream, attach,
     streams::{Source, Streams},
 };
 
@@ -304,7 +304,7 @@ impl<'a> Supervised<'a> {
 }
 
 fn has_own_pids(order: &Handover) -> bool {
-    let joined = |join: &JoinNamespaces| join.kinds.contains(&JoinKind::Pid);
+    let joined = |join: &JoinNamespace| join.kind == JoinKind::Pid;
     let namespaces = order.spec.linux.as_ref().map(|linux| &linux.namespaces);
     namespaces.into_iter().flatten().any(|namespace| {
         namespace.kind == hull_spec::runtime::NamespaceKind::Pid && namespace.path.is_none()
@@ -479,45 +479,19 @@ fn filter(order: &Handover) -> Result<hull_runtime::Filter, MonitorError> {
     })
 }
 
-/// Opens the namespaces of another container that this one joins.
+/// Opens the namespaces of other containers that this one joins.
 fn join(order: &Handover) -> Result<Join, MonitorError> {
     let mut join = Join::default();
-    let gone = |source| MonitorError::JoinedGone { source };
-    let open = |directory: &OwnedFd, kind: &str| {
-        openat(
-            directory,
-            kind,
-            OFlags::RDONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )
-        .map_err(gone)
-    };
-    for JoinNamespaces { from, kinds } in &order.join {
-        let path = match from {
-            JoinFrom::Container { pid } => format!("/proc/{pid}/ns"),
-            JoinFrom::Path(path) => {
-                let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-                let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|source| {
-                    MonitorError::File {
-                        what: "open",
-                        path: path.clone(),
-                        source,
-                    }
-                })?;
-                join.net = Some(file);
-                continue;
-            }
+    for JoinNamespace { pid, kind } in &order.join {
+        let (slot, word) = match kind {
+            JoinKind::Network => (&mut join.net, "net"),
+            JoinKind::Ipc => (&mut join.ipc, "ipc"),
+            JoinKind::Uts => (&mut join.uts, "uts"),
+            JoinKind::Pid => (&mut join.pid, "pid"),
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(&path, flags, Mode::empty()).map_err(gone)?;
-        for kind in kinds {
-            match kind {
-                JoinKind::Network => join.net = Some(open(&directory, "net")?),
-                JoinKind::Ipc => join.ipc = Some(open(&directory, "ipc")?),
-                JoinKind::Uts => join.uts = Some(open(&directory, "uts")?),
-                JoinKind::Pid => join.pid = Some(open(&directory, "pid")?),
-            }
-        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(format!("/proc/{pid}/ns/{word}"), flags, Mode::empty());
+        *slot = Some(opened.map_err(|source| MonitorError::JoinedGone { source })?);
     }
     Ok(join)
 }

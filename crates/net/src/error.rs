@@ -120,10 +120,13 @@ impl NetError {
                     "another Hull root or another program made `{bridge}`; `ip -d link show {bridge}` shows it"
                 )
             }
-            Self::NoNetwork(_) => "the networks are bridge, none and host so far".to_owned(),
-            Self::BridgeFull(_) | Self::NoFreeSubnet(_) | Self::NoFreeAddress { .. } => {
-                "`--network none` and `--network host` need none".to_owned()
+            Self::NoNetwork(_) => {
+                "bridge, none, host, container:NAME and ns:PATH are known; networks of your own are not there yet".to_owned()
             }
+            Self::NoSuchHostAddress(_) => "`ip -brief address` lists those it has".to_owned(),
+            Self::NoFreePort { .. } => "name a wider range, or the container's port alone".to_owned(),
+            Self::BridgeFull(_) => "use a second network, or `--network none`".to_owned(),
+            Self::NoFreeSubnet(_) => "give the network a subnet of its own".to_owned(),
             Self::Firewall {
                 source: Errno::EXIST | Errno::NOENT,
                 ..

@@ -36,7 +36,7 @@ pub use attach::{Attachment, Collected, loopback_up};
 pub use error::NetError;
 pub use hosts::{ExtraHost, HostsFile, InvalidHost};
 pub use network::{Network, NetworkName, Networks};
-pub use ports::{InvalidPort, PortMap, Protocol, parse_publish};
+pub use ports::{ExposedPort, InvalidPort, PortMap, Protocol, parse_expose, parse_publish};
 pub use reserve::Reservations;
 pub use resolv::{DnsOptions, HostResolver, ResolvConf};
 pub use subnet::{InvalidSubnet, Mac, Pool, Subnet};

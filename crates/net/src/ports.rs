@@ -30,18 +30,21 @@ pub struct PortMap {
     pub protocol: Protocol,
 }
 
+/// A port on which a container says it listens: `80/tcp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ExposedPort {
+    pub port: u16,
+    pub protocol: Protocol,
+}
+
 /// Why a text publishes no port.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPort {
-    #[error(
-        "`{0}` is not a port: a port is a number from 1 to 65535, or a range such as 8000-8010"
-    )]
+    #[error("`{0}` is not a port")]
     Port(String),
     #[error("`{0}` is not an IPv4 address to publish on")]
     Address(String),
-    #[error(
-        "`{text}` lacks the port: to publish on {address} write {address}::{port} (any free port) or {address}:PORT:{port}"
-    )]
+    #[error("`{text}` lacks the port")]
     AddressWithoutPort {
         text: String,
         address: Ipv4Addr,
@@ -49,20 +52,37 @@ pub enum InvalidPort {
     },
     #[error("publishing on the IPv6 address {0} is not supported yet")]
     Ipv6(Ipv6Addr),
-    #[error("publishing {0} ports is not supported yet")]
+    #[error("{0} ports are not supported yet")]
     ProtocolNotYet(String),
-    #[error("`{0}` is not a protocol: ports are tcp or udp")]
+    #[error("`{0}` is not a protocol")]
     Protocol(String),
-    #[error(
-        "`{text}` maps {host} host ports to {container} ports: as many, or one container port to a range"
-    )]
+    #[error("`{text}` maps {host} host ports to {container} ports")]
     Lengths {
         text: String,
         host: usize,
         container: usize,
     },
-    #[error("`{0}` is not `[[address:][host port]:]container port[/protocol]`")]
+    #[error("`{0}` is not a published port")]
     Shape(String),
+}
+
+impl InvalidPort {
+    /// Returns what to write instead.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Port(_) => "a port is a number from 1 to 65535, or a range such as 8000-8010".to_owned(),
+            Self::Address(_) => "write an address of this host, such as 127.0.0.1".to_owned(),
+            Self::AddressWithoutPort { address, port, .. } => {
+                format!("write {address}::{port} (any free port) or {address}:PORT:{port}")
+            }
+            Self::Ipv6(_) => "publish on an IPv4 address, such as 127.0.0.1".to_owned(),
+            Self::ProtocolNotYet(_) | Self::Protocol(_) => "ports are tcp or udp".to_owned(),
+            Self::Lengths { .. } => {
+                "write as many on both sides, or one port of the container and a range of the host's to choose from".to_owned()
+            }
+            Self::Shape(_) => "write [[ADDRESS:]PORT:]PORT[/PROTOCOL], such as 8080:80 or 127.0.0.1:8080:80/udp".to_owned(),
+        }
+    }
 }
 
 impl PortMap {
@@ -109,6 +129,16 @@ pub fn parse_publish(text: &str) -> Result<Vec<PortMap>, InvalidPort> {
             container: container.len(),
         }),
     }
+}
+
+/// Reads one value of `--expose`, or one port that an image names: `80`, `80/udp`, `80-90`.
+pub fn parse_expose(text: &str) -> Result<Vec<ExposedPort>, InvalidPort> {
+    let (ports, protocol) = match text.split_once('/') {
+        Some((ports, protocol)) => (ports, protocol.parse()?),
+        None => (text, Protocol::Tcp),
+    };
+    let exposed = |port| ExposedPort { port, protocol };
+    Ok(range(ports)?.map(exposed).collect())
 }
 
 /// Takes `address:host:container` apart; address and host ports may be missing.
@@ -197,6 +227,25 @@ impl fmt::Display for Protocol {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
         })
+    }
+}
+
+impl From<ExposedPort> for PortMap {
+    /// Publishes it on any free port of any address.
+    fn from(exposed: ExposedPort) -> Self {
+        Self {
+            host_ip: None,
+            host_port: 0,
+            host_port_last: None,
+            container_port: exposed.port,
+            protocol: exposed.protocol,
+        }
+    }
+}
+
+impl fmt::Display for ExposedPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.port, self.protocol)
     }
 }
 
@@ -310,6 +359,27 @@ mod tests {
         ];
         for (text, expected) in rows {
             assert_eq!(parse_publish(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn exposed_ports_are_ports_of_the_container_alone() {
+        let shown = |text: &str| -> Result<Vec<String>, InvalidPort> {
+            Ok(parse_expose(text)?
+                .iter()
+                .map(ExposedPort::to_string)
+                .collect())
+        };
+        for (text, expected) in [
+            ("80", vec!["80/tcp"]),
+            ("53/UDP", vec!["53/udp"]),
+            ("90-91/udp", vec!["90/udp", "91/udp"]),
+        ] {
+            let expected = expected.into_iter().map(str::to_owned).collect();
+            assert_eq!(shown(text), Ok(expected), "{text}");
+        }
+        for bad in ["", "foo", "0", "8080:80", "127.0.0.1:80", "80/foo", "2-1"] {
+            assert!(shown(bad).is_err(), "{bad}");
         }
     }
 

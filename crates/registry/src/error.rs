@@ -66,7 +66,7 @@ pub enum RegistryError {
     Connect { host: String, source: io::Error },
     #[error("`{host}` did not answer within {} seconds", .after.as_secs_f32())]
     Timeout { host: String, after: Duration },
-    #[error("`{host}` does not prove that it is `{host}`")]
+    #[error("`{host}` does not prove that it is who it says")]
     Certificate { host: String, source: rustls::Error },
     #[error("cannot speak TLS with `{host}`")]
     Tls { host: String, source: rustls::Error },
@@ -200,8 +200,12 @@ impl RegistryError {
             Self::Connect { .. } | Self::Timeout { .. } => {
                 "check the network, and $HTTPS_PROXY if there is a proxy".to_owned()
             }
+            // webpki takes no authority's certificate for a server's, though openssl makes one by default.
+            Self::Certificate { source, .. } if format!("{source:?}").contains("CaUsedAsEndEntity") => {
+                "its certificate is an authority's, not a server's: make one with `openssl req -x509 -addext basicConstraints=CA:FALSE …`".to_owned()
+            }
             Self::Certificate { .. } => {
-                "if its certificate authority is your own, add it to the system's (/etc/ssl/certs) or name it in $SSL_CERT_FILE".to_owned()
+                "if its certificate authority is your own, add it to the system's (/etc/ssl/certs), or name its file in `certificates` of the settings or in $SSL_CERT_FILE".to_owned()
             }
             Self::Tls { host, .. } => format!("if it really speaks plain HTTP, say so: `--insecure-registry {host}`"),
             Self::Broken { .. } | Self::BlobTooShort { .. } => "try again".to_owned(),

@@ -154,6 +154,19 @@ impl Failure {
             (Step::WorkDir, Errno::NOTDIR | Errno::EXIST) => {
                 "the working directory, or a part of its path, is a file in the image"
             }
+            (Step::WorkDir, Errno::NOENT) => "make it first, or name another with `-w`",
+            (Step::Namespace, Errno::INVAL) => {
+                "what is named must be a namespace of this kind, such as /proc/PID/ns/net or one made by `ip netns add`"
+            }
+            (Step::OpenNamespace, _) => {
+                "it is a file such as /proc/PID/ns/net, or one made by `ip netns add`"
+            }
+            (Step::SetIds, Errno::INVAL) => {
+                "the container's user namespace has no such id: it has 0 to 65535, or 0 alone where an ordinary user started it"
+            }
+            (Step::Sysctl, Errno::NOENT) => {
+                "this kernel has no such setting for the container's namespaces"
+            }
             (Step::Sysctl, Errno::INVAL) => {
                 "only settings of the container's own namespaces (net.*, kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*) can be set"
             }
@@ -249,6 +262,7 @@ steps! {
     Clone Isolate "cannot make the container's first process",
     MapIds Isolate "cannot write the {} of the container's user namespace",
     Namespace Isolate "cannot enter the {} namespace",
+    OpenNamespace Isolate "cannot open the namespace `{}`",
     Unshare Isolate "cannot make the {} namespace",
     Cgroup Isolate "cannot join the container's cgroup",
     Proc Isolate "cannot use `{}` as the host's procfs",

@@ -107,7 +107,7 @@ pub(crate) fn open_paths(spec: &Spec, join: &mut Join) -> Result<(), StartError>
         };
         if slot.is_none() {
             let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            *slot = Some(openat(CWD, path, flags, Mode::empty()).at(Step::Namespace, path)?);
+            *slot = Some(openat(CWD, path, flags, Mode::empty()).at(Step::OpenNamespace, path)?);
         }
     }
     Ok(())

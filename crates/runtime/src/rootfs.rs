@@ -141,10 +141,7 @@ impl Assembler<'_> {
     }
 
     fn parts(&self) -> Result<Parts, Failure> {
-        let (root, backstage) = match self.plan.assembly {
-            Assembly::Outside => self.outside()?,
-            Assembly::Inside => self.inside()?,
-        };
+        // First: what an ordinary user's container is made of is put aside over /proc, which may be asked for itself.
         let mounts = self
             .plan
             .mounts
@@ -155,6 +152,10 @@ impl Assembler<'_> {
                     .transpose()
             })
             .collect::<Result<_, _>>()?;
+        let (root, backstage) = match self.plan.assembly {
+            Assembly::Outside => self.outside()?,
+            Assembly::Inside => self.inside()?,
+        };
         let disks = match (&self.launch.root, self.plan.assembly) {
             (RootFs::HostOverlay { .. }, Assembly::Outside) => self
                 .plan

@@ -60,6 +60,7 @@ pub(super) fn start(
         id,
         name,
         config,
+        ..
     } = created;
     let (ours, theirs) = socketpair(
         AddressFamily::UNIX,

@@ -20,6 +20,7 @@ pub(super) fn perform(
     let engine = meant.globals.or(before).engine()?;
     progress::of_container(&engine, meant.quiet, &meant.insecure);
     let created = engine.create(meant.request)?;
+    output::notes(&created.notes);
     output::print(&format!("{}\n", created.id))?;
     Ok(ExitCode::SUCCESS)
 }

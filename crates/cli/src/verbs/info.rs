@@ -21,7 +21,7 @@ const LINES: [(&str, &str); 18] = [
     ("ServerVersion", "Version"),
     ("Driver", "Storage driver"),
     ("LoggingDriver", "Logging driver"),
-    ("CgroupVersion", "Cgroup version"),
+    ("CgroupMode", "Cgroup version"),
     ("CgroupControllers", "Cgroup controllers"),
     ("SecurityOptions", "Security"),
     ("KernelVersion", "Kernel"),

@@ -35,6 +35,7 @@ pub(super) fn perform(
     let engine = meant.globals.or(before).engine()?;
     progress::of_container(&engine, meant.quiet, &meant.insecure);
     let created = engine.create(meant.request)?;
+    output::notes(&created.notes);
     if session.detach {
         behind(&engine, created)
     } else if terminal || session.attach.is_some() || !session.pass_signals {

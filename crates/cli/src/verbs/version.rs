@@ -13,12 +13,16 @@ impl Perform for Version {
     fn perform(self, _: &Globals) -> Result<ExitCode, Failure> {
         let system = rustix::system::uname();
         let platform = hull_types::Platform::host();
-        let version = json!({
+        let mut version = json!({
             "Version": env!("CARGO_PKG_VERSION"),
             "Os": platform.os,
             "Arch": platform.architecture,
             "KernelVersion": system.release().to_string_lossy(),
         });
+        // Docker's templates ask one of its two programs; here both are this one.
+        let both = version.clone();
+        version["Client"] = both.clone();
+        version["Server"] = both;
         let text = match &self.format {
             Some(format) => format::one(format, &version)?,
             None => format::one(

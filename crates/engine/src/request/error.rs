@@ -64,6 +64,8 @@ pub enum InvalidRequest {
     #[error("limit `{name}` has a soft value above the hard one: {soft} > {hard}")]
     SoftAboveHard { name: String, soft: u64, hard: u64 },
     #[error(transparent)]
+    Port(hull_net::InvalidPort),
+    #[error(transparent)]
     Image(InvalidReference),
 }
 
@@ -84,7 +86,12 @@ impl InvalidRequest {
             }
             Self::Malformed { example, .. } => Some(format!("write {example}")),
             Self::NotSupported { instead, .. } => Some((*instead).to_owned()),
+            Self::Port(error) => Some(error.hint()),
             Self::RelativePath(path) => Some(format!("did you mean `/{}`?", path.display())),
+            Self::Conflict { other, .. } if other.starts_with("--network container") => {
+                Some("say it where that network was made, or leave it out".to_owned())
+            }
+            Self::Conflict { .. } => Some("leave one of the two out".to_owned()),
             Self::HostSysctl(_) => {
                 Some("leave `--network host` out, or set it on the host".to_owned())
             }

@@ -43,7 +43,14 @@ pub enum Mount {
 pub struct Tmpfs {
     pub target: PathBuf,
     pub access: Access,
+    /// Whether programs can be started from it.
     pub execution: Execution,
+    /// Whether those may change who they run as.
+    #[serde(default)]
+    pub set_user_id: Execution,
+    /// Whether device nodes on it work.
+    #[serde(default)]
+    pub devices: Execution,
     /// Bytes.
     pub size: Option<u64>,
     pub mode: Option<u32>,
@@ -62,7 +69,7 @@ pub enum Access {
     ReadOnly,
 }
 
-/// Whether programs can be started from a tmpfs.
+/// Whether something on a tmpfs can be used: programs and the like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Execution {

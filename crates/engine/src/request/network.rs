@@ -1,5 +1,6 @@
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
+use hull_net::{ExposedPort, PortMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -14,12 +15,12 @@ pub struct Network {
     pub mode: NetworkMode,
     pub hostname: Option<String>,
     pub domainname: Option<String>,
-    /// Published ports as docker writes them (`127.0.0.1:8080:80/tcp`): the network crate reads them.
-    pub ports: Vec<String>,
+    /// Ports of the host that lead to ports of the container.
+    pub ports: Vec<PortMap>,
     /// Also publish what the image exposes, on any free ports.
     pub publish_all: bool,
     /// Ports named for others to read, in addition to the image's.
-    pub expose: Vec<String>,
+    pub expose: Vec<ExposedPort>,
     pub dns: Vec<IpAddr>,
     pub dns_search: Vec<String>,
     pub dns_options: Vec<String>,
@@ -27,6 +28,20 @@ pub struct Network {
 }
 
 impl Network {
+    /// Reads docker's `-p`, which may stand for many ports.
+    pub fn publish(&mut self, text: &str) -> Result<(), InvalidRequest> {
+        let ports = hull_net::parse_publish(text).map_err(InvalidRequest::Port)?;
+        self.ports.extend(ports);
+        Ok(())
+    }
+
+    /// Reads docker's `--expose`, which may stand for many ports.
+    pub fn expose(&mut self, text: &str) -> Result<(), InvalidRequest> {
+        let ports = hull_net::parse_expose(text).map_err(InvalidRequest::Port)?;
+        self.expose.extend(ports);
+        Ok(())
+    }
+
     /// Says whether any port is to be published.
     pub fn publishes(&self) -> bool {
         self.publish_all || !self.ports.is_empty()

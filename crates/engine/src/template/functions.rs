@@ -96,6 +96,42 @@ static FUNCTIONS: [Function; 25] = [
     }),
 ];
 
+/// The method `.Label` of a row: the value of one label, empty where there is none.
+pub(super) static LABEL: Function = function(".Label", TWO, |values| {
+    let name = text(".Label", &values[1])?;
+    let labels = match &*values[0] {
+        Value::Object(row) => row.get("Labels").unwrap_or(&Value::Null),
+        other => return Err(bad(".Label", "a row", other)),
+    };
+    Ok(match labels {
+        Value::Object(labels) => labels.get(name).cloned().unwrap_or_else(|| "".into()),
+        Value::String(text) => label(text, name).into(),
+        other => return Err(bad(".Label", "a row with labels", other)),
+    })
+});
+
+/// Finds a label in `a=1,b=2`; in a heading, which has no `=`, it is the label's own last word, as docker writes it.
+fn label(labels: &str, name: &str) -> String {
+    if !labels.contains('=') {
+        let last = name.rsplit('.').next().unwrap_or_default();
+        return match labels.is_empty() {
+            true => String::new(),
+            false => last.replace(['-', '_'], " "),
+        };
+    }
+    let mut found = None;
+    for part in labels.split(',') {
+        match (part.split_once('='), &mut found) {
+            (Some((key, value)), None) if key == name => found = Some(value.to_owned()),
+            // Commas can stand in values.
+            (None, Some(value)) => *value += &format!(",{part}"),
+            (_, Some(_)) => break,
+            (_, None) => {}
+        }
+    }
+    found.unwrap_or_default()
+}
+
 /// Returns the names of all functions.
 pub(super) fn names() -> Vec<&'static str> {
     FUNCTIONS.iter().map(|function| function.name).collect()

@@ -282,6 +282,19 @@ impl<'t> Actions<'t> {
         let value = self.operand(depth)?;
         match self.tokens.peek() {
             None | Some(Token::Pipe | Token::Close) => Ok(Command::Value(value)),
+            // A method of docker's rows, the only one: `.Label "name"`.
+            Some(_) if matches!(&value, Operand::Field { name, .. } if name == "Label") => {
+                let row = match value {
+                    Operand::Field { of, .. } => *of,
+                    value => value,
+                };
+                let arguments = vec![row, self.operand(depth)?];
+                let function = &functions::LABEL;
+                Ok(Command::Call {
+                    function,
+                    arguments,
+                })
+            }
             Some(Token::Comma | Token::Declare | Token::Assign) => {
                 let token = self.tokens.next().unwrap_or(Token::Comma);
                 Err(self.unexpected(&token))

@@ -130,6 +130,27 @@ fn templates_that_people_write_give_what_docker_gives() {
 }
 
 #[test]
+fn labels_of_rows_are_found_by_name() {
+    let row = json!({"Labels": "com.example.my-tier=web,list=a,b,empty=,x=1"});
+    let heading = json!({"Labels": "LABELS"});
+    let none = json!({"Labels": ""});
+    for (template, value, expected) in [
+        (r#"{{.Label "x"}}"#, &row, "1"),
+        (
+            r#"{{.Label "list"}}|{{.Label "empty"}}|{{.Label "no"}}"#,
+            &row,
+            "a,b||",
+        ),
+        (r#"{{if eq (.Label "x") "1"}}y{{end}}"#, &row, "y"),
+        (r#"{{.Label "com.example.my-tier"}}"#, &heading, "my tier"),
+        (r#"{{.Label "x"}}"#, &none, ""),
+    ] {
+        let template: Template = template.parse().unwrap();
+        assert_eq!(template.render(value).unwrap(), expected);
+    }
+}
+
+#[test]
 fn faulty_templates_say_what_is_wrong() {
     let mut report = String::new();
     for template in [

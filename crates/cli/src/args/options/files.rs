@@ -27,7 +27,7 @@ const SHM_SIZE: Opt = Opt::value("shm-size", "SIZE", "Make /dev/shm this large")
 const DEVICE: Opt = Opt::values(
     "device",
     "PATH[:INSIDE][:ACCESS]",
-    "Give the container a device; ACCESS: some of r, w, m",
+    "Give the container a device, or all in a directory; ACCESS: some of r, w, m",
 );
 
 pub(super) const GROUP: Group = Group {

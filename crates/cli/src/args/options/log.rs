@@ -13,7 +13,7 @@ const LOG_DRIVER: Opt = Opt::value(
 const LOG_OPT: Opt = Opt::values(
     "log-opt",
     "NAME=VALUE",
-    "Bound the files: max-size=10m, max-file=3; mode=non-blocking drops lines when the disk is slow",
+    "Bound the files: max-size=10m, max-file=3",
 );
 
 pub(super) const GROUP: Group = Group {

@@ -63,11 +63,18 @@ pub(super) const GROUP: Group = Group {
 
 pub(super) fn put(typed: &Typed<'_>, request: &mut RunRequest) -> Result<(), UsageError> {
     let network = &mut request.network;
+    let wrong = usage::wrong::<InvalidRequest>;
+    for word in typed.texts(&PUBLISH) {
+        let read = network.publish(word);
+        read.map_err(|error| wrong("--publish", word, error))?;
+    }
+    for word in typed.texts(&EXPOSE) {
+        let read = network.expose(word);
+        read.map_err(|error| wrong("--expose", word, error))?;
+    }
     let texts = |option| typed.texts(option).map(str::to_owned).collect();
     network.mode = mode(typed)?;
-    network.ports = texts(&PUBLISH);
     network.publish_all = typed.on(&PUBLISH_ALL);
-    network.expose = texts(&EXPOSE);
     network.hostname = host_name(typed, &HOSTNAME)?;
     network.domainname = host_name(typed, &DOMAINNAME)?;
     network.dns = typed.texts(&DNS).map(address).collect::<Result<_, _>>()?;

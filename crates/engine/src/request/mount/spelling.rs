@@ -229,6 +229,21 @@ impl Mount {
                     Recursion::Recursive
                 };
             }
+            ("bind-recursive", Self::Bind { recursion, .. }) => {
+                *recursion = match value.unwrap_or_default() {
+                    // Read-only is read-only all the way down, always.
+                    "enabled" | "readonly" => Recursion::Recursive,
+                    "disabled" => Recursion::Single,
+                    other => {
+                        return Err(InvalidRequest::NoSuch {
+                            what: "way to bind what is mounted below",
+                            word: other.to_owned(),
+                            known: "enabled, disabled, readonly",
+                            near: Vec::new(),
+                        });
+                    }
+                };
+            }
             ("bind-create-src", Self::Bind { missing, .. }) => {
                 *missing = if truth(name, value)? {
                     MissingSource::Create
@@ -236,6 +251,8 @@ impl Mount {
                     MissingSource::Refuse
                 };
             }
+            ("volume-driver", Self::Volume { .. })
+                if matches!(value, None | Some("" | "local")) => {}
             ("volume-nocopy", Self::Volume { copy, .. }) => {
                 *copy = if truth(name, value)? {
                     CopyUp::Leave
@@ -268,7 +285,7 @@ const VOLUME_OPTIONS: &[&str] = &[
     "ro", "rw", "noidmap", "nocopy", "rbind", "bind", "z", "Z", "private", "rprivate", "slave",
     "rslave", "shared", "rshared",
 ];
-const MOUNT_FIELDS: [&str; 15] = [
+const MOUNT_FIELDS: [&str; 16] = [
     "type",
     "source",
     "src",
@@ -280,6 +297,7 @@ const MOUNT_FIELDS: [&str; 15] = [
     "noidmap",
     "bind-propagation",
     "bind-nonrecursive",
+    "bind-recursive",
     "bind-create-src",
     "volume-nocopy",
     "tmpfs-size",
@@ -295,7 +313,9 @@ const TMPFS_OPTIONS: &[&str] = &[
     "rw",
     "exec",
     "noexec",
+    "suid",
     "nosuid",
+    "dev",
     "nodev",
 ];
 
@@ -305,6 +325,8 @@ impl Tmpfs {
             target,
             access: Access::default(),
             execution: Execution::default(),
+            set_user_id: Execution::default(),
+            devices: Execution::default(),
             size: None,
             mode: None,
             inodes: None,
@@ -349,8 +371,13 @@ impl Tmpfs {
             "rw" => self.access = Access::ReadWrite,
             "exec" => self.execution = Execution::Allowed,
             "noexec" => self.execution = Execution::Refused,
-            // They are always so, and asking for it does no harm.
-            "nosuid" | "nodev" | "noatime" | "relatime" | "nodiratime" | "defaults" => {}
+            "suid" => self.set_user_id = Execution::Allowed,
+            "nosuid" => self.set_user_id = Execution::Refused,
+            "dev" => self.devices = Execution::Allowed,
+            "nodev" => self.devices = Execution::Refused,
+            // Of memory these say nothing.
+            "defaults" | "sync" | "async" | "dirsync" | "atime" | "noatime" | "diratime"
+            | "nodiratime" | "relatime" | "norelatime" | "strictatime" | "nostrictatime" => {}
             _ => return Err(no_such_option("option of tmpfs", name, TMPFS_OPTIONS)),
         }
         Ok(())
@@ -363,12 +390,12 @@ fn no_such_option(what: &'static str, word: &str, known: &[&str]) -> InvalidRequ
         word: word.to_owned(),
         known: match what {
             "mount option" => {
-                "source, target, readonly, noidmap, bind-propagation, bind-nonrecursive, volume-nocopy, tmpfs-size, tmpfs-mode"
+                "source, target, readonly, noidmap, bind-propagation, bind-recursive, bind-nonrecursive, volume-nocopy, tmpfs-size, tmpfs-mode"
             }
             "volume option" => {
                 "ro, rw, noidmap, nocopy, bind, rbind or a propagation such as rslave"
             }
-            _ => "size, mode, nr_inodes, uid, gid, ro, rw, exec, noexec",
+            _ => "size, mode, nr_inodes, uid, gid, ro, rw, exec, noexec, suid, nosuid, dev, nodev",
         },
         near: near(word, known.iter().copied()),
     }
