@@ -5,8 +5,8 @@
 //! monitor ▶ client   'o' bytes of standard output    'r' bytes of standard error    'x' exit code (u8): the last packet
 //! ```
 //!
-//! A client that goes away, or that does not read, is dropped: it can never hold up the container. A terminal's output is
-//! standard output. The socket is `<run>/pods/<pod>/attach`, mode 0600 in a directory of mode 0700.
+//! A client that goes away, or takes nothing for ten seconds, is dropped: it can never stop the container. A terminal's output is
+//! standard output. The socket is `<run>/pods/<pod>/attach`, in a directory of mode 0700.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 

@@ -9,13 +9,17 @@ use hull_types::{Platform, ShortNames};
 
 use crate::{
     scratch::{self, Scratch},
-    tar::LIMITS,
+    tar::{LIMITS, also_with_right_checksums},
 };
 
 const MOST: u64 = 1 << 20;
 
 /// What cannot be loaded or imported leaves nothing; what can is there under one of its names, and goes again.
 pub fn archive(bytes: &[u8]) {
+    also_with_right_checksums(bytes, judge);
+}
+
+fn judge(bytes: &[u8]) {
     let mut plain = Vec::new();
     let opened = decompress(bytes).and_then(|stream| stream.take(MOST).read_to_end(&mut plain));
     if Compression::of(bytes) == Compression::None {

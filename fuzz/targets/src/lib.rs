@@ -81,7 +81,7 @@ impl Target {
 
     const fn dear(name: &'static str, judge: fn(&[u8])) -> Self {
         Self {
-            mutations: 1000,
+            mutations: 500,
             ..Self::cheap(name, judge)
         }
     }

@@ -24,9 +24,9 @@ pub fn options(bytes: &[u8]) {
         Err(error) => return super::explain(&error),
     };
     for port in &request.network.ports {
-        match parse_publish(port) {
-            Ok(maps) => assert!(!maps.is_empty()),
-            Err(error) => super::explain(&error),
+        match parse_publish(&port.to_string()) {
+            Ok(maps) => assert_eq!(maps, [*port], "`{port}` is not read as it is written"),
+            Err(error) => panic!("`{port}` is written and not read: {error}"),
         }
     }
     let record = serde_json::to_string(&request).expect("a request can be written");

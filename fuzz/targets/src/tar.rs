@@ -17,6 +17,27 @@ pub(crate) const LIMITS: Limits = Limits {
 /// The same bytes are the same archive however they arrive; entries keep what their types promise; and what is written
 /// from them is read as them again.
 pub fn tar(bytes: &[u8]) {
+    also_with_right_checksums(bytes, judge);
+}
+
+/// Judges the bytes as they are, and once more with right checksums in what looks like a header: a hostile author writes those,
+/// and whoever changes bytes by chance never would.
+pub(crate) fn also_with_right_checksums(bytes: &[u8], judge: fn(&[u8])) {
+    judge(bytes);
+    let mut right = bytes.to_vec();
+    for block in right.chunks_exact_mut(512) {
+        if &block[257..262] == b"ustar" {
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+    }
+    if right != bytes {
+        judge(&right);
+    }
+}
+
+fn judge(bytes: &[u8]) {
     let whole = read(bytes);
     let in_pieces = read(Pieces(bytes));
     match (&whole, &in_pieces) {
