@@ -393,3 +393,23 @@ fn gc_removes_only_what_no_record_names() {
     assert_eq!(hull.state("a"), "running");
     hull.ok("hull start b && hull exec a true && hull run --rm --network none busybox true");
 }
+
+#[test]
+fn restart_keeps_what_would_be_removed_at_its_end() {
+    let hull = Hull::with_busybox();
+    hull.ok("hull run -d --rm --name x -v /data busybox sh -c 'date +%N >> /data/starts; exec sleep 1000'");
+    eventually("the app has written", || {
+        hull.sh("hull exec x test -s /data/starts").code == 0
+    });
+    let first = hull.pid("x");
+    hull.ok("hull restart -t 0 x");
+    assert_eq!(hull.state("x"), "running");
+    assert_ne!(hull.pid("x"), first);
+    eventually("the volume is the same", || {
+        hull.ok("hull exec x wc -l /data/starts").starts_with('2')
+    });
+    hull.ok("hull gc");
+    hull.ok("hull stop -t 0 x");
+    eventually("it is gone", || hull.ok("hull ps -a -q").is_empty());
+    assert_eq!(hull.ok("ls $HULL_ROOT/volumes"), "");
+}
