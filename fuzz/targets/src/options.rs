@@ -25,7 +25,11 @@ pub fn options(bytes: &[u8]) {
     };
     for port in &request.network.ports {
         match parse_publish(&port.to_string()) {
-            Ok(maps) => assert_eq!(maps, [port.clone()], "`{port}` is not read as it is written"),
+            Ok(maps) => assert_eq!(
+                maps,
+                std::slice::from_ref(port),
+                "`{port}` is not read as it is written"
+            ),
             Err(error) => panic!("`{port}` is written and not read: {error}"),
         }
     }
