@@ -351,7 +351,7 @@ fn lists_tell_and_templates_choose() {
         ),
         (
             "{{.Config.StopTimeout}} {{.HostConfig.CgroupnsMode}}",
-            "<nil> private",
+            "<no value> private",
         ),
     ] {
         let line = format!("hull inspect -f '{template}' b");

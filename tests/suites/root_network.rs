@@ -170,11 +170,11 @@ fn ports_are_told_as_docker_tells_them() {
     );
     assert_eq!(
         hull.ok("hull inspect -f '{{json .Config.ExposedPorts}}' x | jq -c 'keys'"),
-        r#"["70/tcp","81/udp","9000/tcp","9001/tcp","9002/tcp","90/udp","91/udp"]"#
+        r#"["70/tcp","81/udp","90/udp","9000/tcp","9001/tcp","9002/tcp","91/udp"]"#
     );
     assert_eq!(
         hull.ok("hull inspect -f '{{(index (index .NetworkSettings.Ports \"9001/tcp\") 0).HostPort}} {{index .NetworkSettings.Ports \"70/tcp\"}}' x"),
-        "9001 <nil>"
+        "9001 <no value>"
     );
     // What was asked for outlives the run.
     hull.ok("hull kill x");

@@ -35,8 +35,6 @@ pub struct Facts {
     pub seccomp: Option<Seccomp>,
     /// Whether the host shows its message queues at /dev/mqueue.
     pub host_queues: bool,
-    /// The shared memory of the container whose IPC namespace it is.
-    pub shared_memory: Option<PathBuf>,
     /// The most open files that this caller can allow a process: what nobody asked for is not asked of the kernel in vain.
     pub most_files: Option<u64>,
 }
@@ -357,40 +355,21 @@ fn mounts(config: &Config, facts: &Facts) -> Vec<Mount> {
             &["nosuid", "noexec", "nodev", "relatime", system],
         ),
     ];
-    if request.namespaces.ipc == IpcNamespace::Host {
-        if facts.host_queues {
-            mounts.push(mount(
-                "/dev/mqueue",
-                "bind",
-                "/dev/mqueue",
-                &["rbind", "nosuid", "noexec", "nodev"],
-            ));
+    let shared = ["rbind", "nosuid", "noexec", "nodev"];
+    if request.namespaces.ipc != IpcNamespace::Host {
+        let options = ["nosuid", "noexec", "nodev"];
+        mounts.push(mount("/dev/mqueue", "mqueue", "mqueue", &options));
+    } else if facts.host_queues {
+        mounts.push(mount("/dev/mqueue", "bind", "/dev/mqueue", &shared));
+    }
+    match request.namespaces.ipc {
+        IpcNamespace::None => {}
+        IpcNamespace::Host => {
+            mounts.push(mount("/dev/shm", "bind", "/dev/shm", &shared));
         }
-        mounts.push(mount(
-            "/dev/shm",
-            "bind",
-            "/dev/shm",
-            &["rbind", "nosuid", "noexec", "nodev"],
-        ));
-    } else {
-        mounts.push(mount(
-            "/dev/mqueue",
-            "mqueue",
-            "mqueue",
-            &["nosuid", "noexec", "nodev"],
-        ));
-        if let Some(shared) = &facts.shared_memory {
-            let options = ["rbind", "nosuid", "noexec", "nodev"];
-            let mut shm = mount("/dev/shm", "bind", "", &options);
-            shm.source = Some(shared.clone());
-            mounts.push(shm);
-        } else if request.namespaces.ipc != IpcNamespace::None {
-            mounts.push(mount(
-                "/dev/shm",
-                "tmpfs",
-                "shm",
-                &["nosuid", "noexec", "nodev", "mode=1777", &shm],
-            ));
+        IpcNamespace::Private | IpcNamespace::Container(_) | IpcNamespace::Path(_) => {
+            let options = ["nosuid", "noexec", "nodev", "mode=1777", shm.as_str()];
+            mounts.push(mount("/dev/shm", "tmpfs", "shm", &options));
         }
     }
     for bind in &facts.mounts {

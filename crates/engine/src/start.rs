@@ -310,13 +310,6 @@ impl Engine {
             UserNamespace::Private => None,
         };
         let single_id = (!caller.is_root()).then_some((caller.uid, caller.gid));
-        let shared_memory = match &config.request.namespaces.ipc {
-            IpcNamespace::Container(container) => {
-                let run = self.alive(container)?.1;
-                Some(format!("/proc/{}/root/dev/shm", run.pid).into())
-            }
-            _ => None,
-        };
         Ok(Facts {
             ids: own_ids,
             single_id,
@@ -325,7 +318,6 @@ impl Engine {
             mounts: self.mounts(config)?,
             devices: self.devices(config)?,
             seccomp: self.seccomp(config)?,
-            shared_memory,
             most_files: most_files(),
             host_queues: Path::new("/dev/mqueue").exists(),
         })
