@@ -200,12 +200,13 @@ impl Assembler<'_> {
                     },
                     upper: scratch.upper.as_fd(),
                     work: scratch.work.as_fd(),
+                    scratch: scratch.place(dir.as_fd()),
                     marks: Marks::Trusted,
                     volatile: *volatile,
                     attr: self.root_attr(),
                 };
                 as_container_root(ids, || {
-                    let root = overlay.mount()?;
+                    let root = overlay.mount()?.tree;
                     let tmpfs = backstage.tmpfs()?;
                     backstage.fill(tmpfs.as_fd())?;
                     Ok((root, tmpfs))
@@ -222,7 +223,8 @@ impl Assembler<'_> {
             RootFs::HostOverlay { .. } => as_container_root(ids, || {
                 let tmpfs = backstage.tmpfs()?;
                 backstage.fill(tmpfs.as_fd())?;
-                Ok((host::overlay(tmpfs.as_fd())?, tmpfs))
+                let stacked = host::overlay(tmpfs.as_fd())?;
+                Ok((stacked.tree, stacked.scratch.unwrap_or(tmpfs)))
             }),
         }
     }
@@ -245,11 +247,12 @@ impl Assembler<'_> {
                     lower: lower.iter().map(AsFd::as_fd).collect(),
                     upper: scratch.upper.as_fd(),
                     work: scratch.work.as_fd(),
+                    scratch: scratch.place(dir.as_fd()),
                     marks: Marks::User,
                     volatile: *volatile,
                     attr: self.root_attr(),
                 };
-                overlay.mount()?
+                overlay.mount()?.tree
             }
             RootFs::Dir { dir, .. } => self.dir(dir.as_fd(), None)?,
             RootFs::HostOverlay { .. } => {
