@@ -11,6 +11,37 @@ use std::time::{Duration, Instant};
 use crate::left::{self, Left};
 use crate::{Ran, machine};
 
+/// A filter of system calls can say all that such a kernel says.
+const OLDER: &str = r#"
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define EQUAL(value, then, otherwise) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, then, otherwise)
+#define ANSWER(value) BPF_STMT(BPF_RET | BPF_K, value)
+enum { OPEN_TREE_ATTR = 467, SET_FD = 5 };
+int main(int argc, char **argv) {
+    struct sock_filter filter[] = {
+        LOAD(nr),
+        EQUAL(OPEN_TREE_ATTR, 4, 0),
+        EQUAL(SYS_fsconfig, 0, 2),
+        LOAD(args[1]),
+        EQUAL(SET_FD, 2, 0),
+        ANSWER(SECCOMP_RET_ALLOW),
+        ANSWER(SECCOMP_RET_ERRNO | ENOSYS),
+        ANSWER(SECCOMP_RET_ERRNO | EOPNOTSUPP),
+    };
+    struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return 99;
+    execvp(argv[1], argv + 1);
+    return 98;
+}
+"#;
+
 /// No command of a test takes longer, on a busy machine either.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -52,6 +83,14 @@ impl Hull {
         let hull = Self::new();
         hull.ok("hull import \"$HULL_ROOTFS\" busybox");
         hull
+    }
+
+    /// Makes the program `older`, which runs a command as on a kernel before Linux 6.5: overlayfs takes no descriptors, and
+    /// `open_tree_attr` is not there.
+    pub fn with_older_kernel(self) -> Self {
+        self.write("older.c", OLDER);
+        self.ok("gcc -O -o older older.c");
+        self
     }
 
     /// Returns Hull's root directory.

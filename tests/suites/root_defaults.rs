@@ -300,6 +300,47 @@ fn privileged_is_root_on_the_host_and_says_so() {
 }
 
 #[test]
+fn who_may_mount_takes_no_mask_off_and_writes_nothing_read_only() {
+    let hull = Hull::with_busybox();
+    prints(
+        &hull,
+        &[
+            (
+                "--cap-add SYS_ADMIN busybox sh -c 'umount /proc/kcore || umount -l /sys/firmware || umount -l /proc || mount -t proc p /tmp || echo refused' 2>/dev/null",
+                "refused",
+            ),
+            (
+                "--cap-add SYS_ADMIN -v $T:/v:ro busybox sh -c 'mount -o remount,bind,rw /v && touch /v/x || umount /v || echo refused' 2>/dev/null",
+                "refused",
+            ),
+            (
+                "--cap-add ALL --read-only busybox sh -c 'mount -o remount,bind,rw / && touch /x || echo refused' 2>/dev/null",
+                "refused",
+            ),
+            (
+                "--cap-add SYS_ADMIN busybox sh -c 'mount -t tmpfs t /tmp && touch /tmp/x && umount /tmp && hostname x && hostname'",
+                "x",
+            ),
+            (
+                "--cap-add SYS_ADMIN --security-opt systempaths=unconfined busybox sh -c 'mount -t proc p /tmp && ls /tmp/1/comm'",
+                "/tmp/1/comm",
+            ),
+            (
+                "--privileged --userns private busybox sh -c 'mount -t proc p /tmp && ls /tmp/1/comm && mount -t tmpfs t /home && echo mounted'",
+                "/tmp/1/comm\nmounted",
+            ),
+        ],
+    );
+    hull.ok("hull run -d --name x --cap-add SYS_ADMIN busybox sleep 1000");
+    assert_eq!(
+        hull.ok("hull exec x sh -c 'umount /proc/kcore 2>/dev/null || hostname'"),
+        hull.ok("hull exec x hostname")
+    );
+    hull.ok("hull stop -t 0 x && hull start x && hull rm -f x");
+    hull.assert_nothing_left();
+}
+
+#[test]
 fn namespaces_are_shared_when_named() {
     let hull = Hull::with_busybox();
     let own = |kind: &str| hull.ok(&format!("readlink /proc/self/ns/{kind}"));

@@ -169,6 +169,69 @@ fn clients_come_and_go_and_the_container_stays() {
     hull.ok("hull exec x true");
 }
 
+/// Says whether such a process is in the container.
+fn runs(hull: &Hull, container: &str, words: &str) -> bool {
+    let top = hull.ok(&format!("hull top {container}"));
+    top.lines().any(|line| line.ends_with(words))
+}
+
+#[test]
+fn keys_leave_a_command_of_exec_and_it_goes_on() {
+    let hull = Hull::with_busybox();
+    hull.ok("hull run -d --name x --network none busybox sleep 1000");
+    // The client is the leader of its terminal's session, with whose end the kernel hangs up on whoever is still in it.
+    for round in 0..6 {
+        let mut terminal = Terminal::start(
+            &hull,
+            &format!(
+                "exec hull exec -it x sh -c 'echo up; read x; seq 1 20000; touch /left{round}; exec sleep 200{round}'"
+            ),
+        );
+        terminal.expect("up");
+        terminal.send("go\n\x10\x11");
+        let left = terminal.wait();
+        assert_eq!(left.code, 0, "{}", left.text());
+        eventually("somebody reads what it writes", || {
+            hull.sh(&format!("hull exec x test -e /left{round}")).code == 0
+        });
+    }
+    for round in 0..6 {
+        assert!(runs(&hull, "x", &format!("sleep 200{round}")), "{round}");
+    }
+    hull.ok("hull rm -f x");
+    hull.assert_nothing_left();
+}
+
+#[test]
+fn client_of_exec_that_is_killed_takes_its_command_along_and_nothing_else() {
+    let hull = Hull::with_busybox();
+    hull.ok("hull run -d --name x --network none busybox sleep 1000");
+    let on_a_terminal = |script: &str| {
+        let mut terminal = Terminal::start(
+            &hull,
+            &format!("exec hull exec -it x sh -c 'echo up; {script}'"),
+        );
+        terminal.expect("up");
+        terminal.kill();
+    };
+    hull.ok("hull exec -d x sleep 2001");
+    on_a_terminal("exec sleep 2002");
+    on_a_terminal("trap \"\" HUP; exec sleep 2003");
+    let client = hull.spawn("exec hull exec x sleep 2004");
+    eventually("it runs", || runs(&hull, "x", "sleep 2004"));
+    client.signal(rustix::process::Signal::KILL);
+    client.wait();
+    for gone in ["sleep 2002", "sleep 2004"] {
+        eventually("the command has ended", || !runs(&hull, "x", gone));
+    }
+    for kept in ["sleep 1000", "sleep 2001", "sleep 2003"] {
+        assert!(runs(&hull, "x", kept), "{kept}");
+    }
+    assert_eq!(hull.state("x"), "running");
+    hull.ok("hull exec x true && hull rm -f x");
+    hull.assert_nothing_left();
+}
+
 #[test]
 fn attach_without_a_terminal_sees_output_and_ends_with_the_container() {
     let hull = Hull::with_busybox();

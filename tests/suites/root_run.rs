@@ -1,6 +1,6 @@
 //! `hull run`, as people who know docker type it: exit codes, the process, its files, its name.
 
-use hull_suites::{Hull, Terminal, eventually};
+use hull_suites::{Hull, Terminal, eventually, require};
 use rustix::process::Signal;
 
 /// Runs lines of `hull run --rm --network none`, and compares what the container printed.
@@ -319,6 +319,53 @@ fn terminal_is_what_it_seems() {
     // -i with -t and no terminal here: docker refuses.
     let ran = hull.sh("echo x | hull run --rm -it busybox cat");
     assert_ne!(ran.code, 0, "{}", ran.text());
+}
+
+#[test]
+fn end_of_input_typed_ahead_is_an_end() {
+    require!("script");
+    let hull = Hull::with_busybox();
+    // `script` types the end of its own input at once, before the terminal is taken over.
+    let ran = hull.ok("script -qec \"hull run --rm -it --network none busybox sh -c 'cat; echo over'\" /dev/null < /dev/null");
+    assert_eq!(ran.trim_end(), "over");
+}
+
+#[test]
+fn kernels_that_take_no_descriptors_make_the_same_root() {
+    require!("gcc");
+    let hull = Hull::with_busybox().with_older_kernel();
+    let look = "exec 2>&1; ls -an / | grep -v proc; cat /proc/self/uid_map | tr -s ' ' | cut -d' ' -f2,4; touch /new; mv /etc/os-release /etc/moved; chmod 700 /bin; df /dev | tail -n 1; wc -l < /proc/self/mountinfo";
+    for options in [
+        "busybox",
+        "--userns host busybox",
+        "--read-only -v v:/v --tmpfs /t busybox",
+        "@host --",
+    ] {
+        let line = format!(
+            "hull run --rm --network none {options} sh -c \"{look}\" 2>&1 | sed -E 's/[0-9]{{2}}:[0-9]{{2}}|[0-9]+%//'"
+        );
+        assert_eq!(
+            hull.ok(&format!("./older {line}")),
+            hull.ok(&line),
+            "{options}"
+        );
+    }
+    hull.ok("./older hull run --name x --network none -v v:/v busybox sh -c 'mv /etc /moved; echo in > /v/f'");
+    assert_eq!(hull.ok("./older hull diff x"), hull.ok("hull diff x"));
+    hull.ok("./older hull cp x:/moved/passwd p && ./older hull cp x:/v/f f && ./older hull commit x made");
+    assert_eq!(hull.ok("cat f; grep -c root p"), "in\n1");
+    assert_eq!(
+        hull.ok("./older hull run --rm --network none made ls /moved/passwd"),
+        "/moved/passwd"
+    );
+    assert_eq!(
+        hull.ok("./older hull export x | tar -t | sort"),
+        hull.ok("hull export x | tar -t | sort")
+    );
+    assert_eq!(
+        hull.ok("./older hull doctor | grep -v disk"),
+        hull.ok("hull doctor | grep -v disk")
+    );
 }
 
 #[test]

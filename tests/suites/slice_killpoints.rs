@@ -229,3 +229,27 @@ fn commit() {
         ..COMMAND
     }]);
 }
+
+/// Where overlayfs takes no descriptors, a thread attaches the layers for a moment, in a mount namespace of its own. Here every
+/// process and thread is killed, each before its own first, second, third … of such calls.
+#[test]
+fn run_as_on_an_older_kernel() {
+    require!("strace", "gcc");
+    let hull = hull_suites::Hull::with_busybox().with_older_kernel();
+    let calls =
+        "unshare,mount,move_mount,open_tree,mount_setattr,fsmount,fchdir,pivot_root,umount2";
+    let before = hull.ok("cat /proc/self/mountinfo");
+    for point in 1.. {
+        let ran = hull.sh(&format!(
+            "strace -f -q -o log -e trace={calls} -e inject={calls}:signal=SIGKILL:when={point} \
+             ./older hull run --rm --name x --network none busybox true"
+        ));
+        hull.ok("hull gc; [ -z \"$(hull ps -aq)\" ] || hull rm -f x");
+        hull.assert_nothing_left();
+        assert_eq!(hull.ok("cat /proc/self/mountinfo"), before, "{point}");
+        if ran.code == 0 {
+            assert!(point > 10, "{point}");
+            break;
+        }
+    }
+}

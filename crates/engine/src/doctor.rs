@@ -9,6 +9,7 @@ use std::{
 };
 
 use hull_cgroup::{Controller, Hierarchies, Mode};
+use hull_snapshot::{Layers, SnapshotError, WhiteoutMarks};
 use hull_sys::{
     clone::{Clone3, CloneFlags, Forked, fork},
     mount::{At, MountAttr, mount_setattr},
@@ -18,8 +19,8 @@ use rustix::{
     fs::{CWD, Mode as FileMode, OFlags},
     io::Errno,
     mount::{
-        FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_fd,
-        fsconfig_set_string, fsmount, fsopen, open_tree,
+        FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsmount, fsopen,
+        open_tree,
     },
     process::{PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid},
 };
@@ -64,6 +65,10 @@ impl Engine {
     /// Tries everything that containers need of this host. The caller must have one thread.
     pub fn doctor(&self) -> Vec<Check> {
         let root = self.caller().is_root();
+        let marks = match root {
+            true => WhiteoutMarks::Trusted,
+            false => WhiteoutMarks::User,
+        };
         let mut checks = vec![
             tried(
                 "user namespaces",
@@ -80,7 +85,7 @@ impl Engine {
             tried(
                 "overlay",
                 Need::Essential,
-                self.mounting_scratch(overlay),
+                self.mounting_scratch(|scratch| overlay(scratch, marks)),
                 "modprobe overlay; the store's file system must be one that overlay can stand on (ext4, xfs with ftype=1, btrfs), not overlay itself: --root DIR",
             ),
             tried(
@@ -103,7 +108,13 @@ impl Engine {
             ),
         ];
         if root {
-            checks.push(tried("id-mapped mounts", Need::Useful, self.idmapped(), "Linux 5.12 and a file system that can be id-mapped for the store (ext4, xfs, btrfs): --root DIR; or --userns host"));
+            checks.push(tried("id-mapped mounts", Need::Useful, self.idmapped(), "a file system that can be id-mapped for the store (ext4, xfs, btrfs): --root DIR; or --userns host"));
+            checks.push(tried(
+                "id-mapped layers",
+                Need::Useful,
+                self.idmapped_layers(),
+                "Linux 5.19 or later, where overlay stands on id-mapped mounts; or --userns host",
+            ));
             checks.extend(self.cgroup_checks());
             checks.push(tried("nftables", Need::Useful, nftables(), "modprobe nf_tables nft_chain_nat nft_masq (bridge networks and -p need it; --network host and none do not)"));
             checks.push(forwarding());
@@ -134,14 +145,18 @@ impl Engine {
     /// Tries to give a directory of the store another user namespace's ids.
     fn idmapped(&self) -> Result<(), Errno> {
         let scratch = Scratch::make(&self.places().root)?;
+        with_userns(|userns| idmapped(&scratch.0, userns).map(drop))
+    }
+
+    /// Tries to lay an overlay over such directories.
+    fn idmapped_layers(&self) -> Result<(), Errno> {
+        let scratch = Scratch::make(&self.places().root)?;
         with_userns(|userns| {
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-            let tree = open_tree(CWD, &scratch.0, flags)?;
-            let attr = MountAttr {
-                userns: Some(userns.as_fd()),
-                ..MountAttr::default()
-            };
-            mount_setattr(&tree, "", At::EMPTY_PATH, &attr)
+            let one = idmapped(&scratch.0.join("lower"), userns)?;
+            let other = idmapped(&scratch.0.join("upper"), userns)?;
+            let layers = [one.as_fd(), other.as_fd()];
+            let tree = hull_snapshot::view(&layers, WhiteoutMarks::Trusted);
+            tree.map(drop).map_err(answer)
         })
     }
 
@@ -357,29 +372,44 @@ fn tmpfs() -> Result<(), Errno> {
     fsmount(context.as_fd(), flags, MountAttrFlags::empty()).map(drop)
 }
 
-/// Mounts an overlay as containers' are: each directory by its descriptor, or where the kernel is older than 6.13 by a path
-/// through it.
-fn overlay(scratch: &Path) -> Result<(), Errno> {
-    let open = |name: &str| {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        rustix::fs::open(scratch.join(name), flags, FileMode::empty())
+/// Mounts an overlay that can be written, with directories named as this kernel wants it.
+fn overlay(scratch: &Path, marks: WhiteoutMarks) -> Result<(), Errno> {
+    let lower = directory(&scratch.join("lower"))?;
+    let upper = directory(&scratch.join("upper"))?;
+    let layers = Layers {
+        upper: upper.as_fd(),
+        lowers: &[lower.as_fd()],
+        marks,
     };
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (key, name) in [
-        ("lowerdir+", "lower"),
-        ("upperdir", "upper"),
-        ("workdir", "work"),
-    ] {
-        if fsconfig_set_fd(context.as_fd(), key, open(name)?.as_fd()).is_err() {
-            let path = scratch.join(name);
-            fsconfig_set_string(context.as_fd(), key, path.as_path()).or_else(|_| {
-                fsconfig_set_string(context.as_fd(), key.trim_end_matches('+'), path.as_path())
-            })?;
-        }
+    let scratch = directory(scratch)?;
+    let tree = hull_snapshot::merged(&layers, scratch.as_fd());
+    tree.map(drop).map_err(answer)
+}
+
+/// Clones a directory's mount with the ids of a user namespace.
+fn idmapped(path: &Path, userns: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = open_tree(CWD, path, flags)?;
+    let attr = MountAttr {
+        userns: Some(userns.as_fd()),
+        ..MountAttr::default()
+    };
+    mount_setattr(&tree, "", At::EMPTY_PATH, &attr)?;
+    Ok(tree)
+}
+
+fn directory(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, FileMode::empty())
+}
+
+/// What the kernel said when layers could not be stacked.
+fn answer(error: SnapshotError) -> Errno {
+    match error {
+        SnapshotError::Mount { source, .. } => source,
+        SnapshotError::ReadOnly => Errno::ROFS,
+        _ => Errno::IO,
     }
-    fsconfig_create(context.as_fd())?;
-    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
-    fsmount(context.as_fd(), flags, MountAttrFlags::empty()).map(drop)
 }
 
 fn pidfd() -> Result<(), Errno> {

@@ -42,7 +42,8 @@ pub(crate) struct Tree {
 #[derive(Debug)]
 pub(crate) struct Parts {
     upper: OwnedFd,
-    work: OwnedFd,
+    /// Where `upper` lies, and overlayfs's `work`.
+    scratch: OwnedFd,
     /// Topmost first.
     lowers: Vec<OwnedFd>,
     marks: WhiteoutMarks,
@@ -127,12 +128,14 @@ impl Engine {
         let parts = self.parts(listed)?;
         let mount = parts.with(|layers| match access {
             Access::ReadOnly => layers.view(),
-            Access::ReadWrite => hull_snapshot::merged(layers, parts.work.as_fd()),
+            Access::ReadWrite => hull_snapshot::merged(layers, parts.scratch.as_fd()),
         })?;
-        let root = Root::new(mount);
-        for bind in self.mounts(config)? {
-            self.lay_over(&root, &bind)?;
-        }
+        let binds = self.mounts(config)?;
+        let laid: Vec<_> = binds
+            .iter()
+            .filter_map(|bind| Laid::of(bind).transpose())
+            .collect::<Result<_, _>>()?;
+        let root = Root::new(lay_over(mount, &laid)?);
         let ids = match self.user_namespace(config) {
             UserNamespace::Private => IdMaps::first(ID_RANGE),
             UserNamespace::Host => IdMaps::identity(),
@@ -171,15 +174,24 @@ impl Engine {
         let lowers = top_first.map(|layer| Ok(self.images()?.layers().open(layer)?));
         Ok(Parts {
             upper: open("upper")?,
-            work: open("work")?,
+            scratch: open(".")?,
             lowers: lowers.collect::<Result<_, EngineError>>()?,
             marks: WhiteoutMarks::Trusted,
         })
     }
+}
 
-    /// Lays a volume or bind over the place it has when the container runs. Where the tree has no such place, or the kernel
-    /// (before Linux 6.15) mounts nothing on what is attached nowhere, it is left out.
-    fn lay_over(&self, root: &Root, bind: &Bind) -> Result<(), EngineError> {
+/// A volume or bind, to be laid over the place it has when the container runs.
+#[derive(Debug)]
+struct Laid<'a> {
+    mount: OwnedFd,
+    is_directory: bool,
+    source: &'a Path,
+    target: &'a Path,
+}
+
+impl<'a> Laid<'a> {
+    fn of(bind: &'a Bind) -> Result<Option<Self>, EngineError> {
         let Bind::Path {
             source,
             target,
@@ -188,30 +200,52 @@ impl Engine {
             ..
         } = bind
         else {
-            return Ok(());
-        };
-        let failed = |what| {
-            move |source_errno| EngineError::File {
-                what,
-                path: source.clone(),
-                source: source_errno,
-            }
+            return Ok(None);
         };
         let read_only = *access == Access::ReadOnly;
-        let clone = hull_volume::clone_of(source, *recursion == Recursion::Recursive, read_only)
-            .map_err(failed("mount"))?;
-        let is_directory = fstat(&clone)
+        let mount = hull_volume::clone_of(source, *recursion == Recursion::Recursive, read_only)
+            .map_err(failed("mount", source))?;
+        let is_directory = fstat(&mount)
             .map(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-            .map_err(failed("look at"))?;
-        let Some(place) = mount_point(root, target, is_directory) else {
-            return Ok(());
-        };
-        let flags =
-            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-        match move_mount(&clone, "", &place, "", flags) {
-            Ok(()) | Err(Errno::INVAL) => Ok(()),
-            Err(errno) => Err(failed("mount")(errno)),
+            .map_err(failed("look at", source))?;
+        Ok(Some(Self {
+            mount,
+            is_directory,
+            source,
+            target,
+        }))
+    }
+}
+
+/// Lays volumes and binds over a tree. Where the tree has no such place, one is left out.
+fn lay_over(tree: OwnedFd, laid: &[Laid<'_>]) -> Result<OwnedFd, EngineError> {
+    if laid.is_empty() {
+        return Ok(tree);
+    }
+    let furnished = hull_fs::overlay::furnished(tree, |tree| {
+        let root = Root::new(tree);
+        for (index, one) in laid.iter().enumerate() {
+            let Some(place) = mount_point(&root, one.target, one.is_directory) else {
+                continue;
+            };
+            let flags =
+                MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(&one.mount, "", &place, "", flags).map_err(|errno| (index, errno))?;
         }
+        Ok(())
+    });
+    let furnished = furnished.map_err(|not| EngineError::System {
+        what: not.action,
+        source: not.errno,
+    })?;
+    furnished.map_err(|(index, errno)| failed("mount", laid[index].source)(errno))
+}
+
+fn failed(what: &'static str, path: &Path) -> impl Fn(Errno) -> EngineError {
+    move |source| EngineError::File {
+        what,
+        path: path.to_owned(),
+        source,
     }
 }
 

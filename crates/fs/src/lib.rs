@@ -12,8 +12,10 @@
 //! | a name nobody can guess | [`temp_name`] |
 //! | what killed writers left under such names, gone | [`remove_unfinished`], [`Making`] |
 //! | a file made as somebody else, where only they may | [`as_owner`] |
+//! | layers stacked by an overlayfs that wants paths | [`overlay::Stack`] |
 //!
-//! Directories are descriptors; paths appear in errors. Nothing here prints, starts a thread or keeps global state.
+//! Directories are descriptors; paths appear in errors. Nothing here prints or keeps global state; only [`overlay`] starts a
+//! thread, and that ends before it returns.
 #![forbid(unsafe_code)]
 
 mod error;
@@ -28,6 +30,7 @@ mod undo;
 mod unfinished;
 mod usage;
 
+pub mod overlay;
 pub mod tar;
 
 pub use error::FsError;

@@ -3,6 +3,7 @@
 //! ```text
 //!   parent                               child
 //!   Parts(slots) + descriptors  ──────▶           (several when there are many; the last one says so)
+//!                               ◀──────  Parts    (only of a container whose mounts are locked)
 //!                               ◀──────  Created  + terminal master     or  Failed / Command
 //!   Start                       ──────▶
 //!                               ◀──────  end of file: the exec closed it  or  Failed / Command
@@ -99,6 +100,25 @@ impl Channel {
                 return Ok(());
             }
             rest = after;
+        }
+    }
+
+    /// Waits for parts, in however many messages. None: the other end is gone.
+    pub(crate) fn receive_parts(&self) -> Result<Option<Vec<(Slot, OwnedFd)>>, StartError> {
+        let mut parts = Vec::new();
+        loop {
+            match self.receive()? {
+                Some((Message::Parts { slots, last }, fds)) if slots.len() == fds.len() => {
+                    parts.extend(slots.into_iter().zip(fds));
+                    if last {
+                        return Ok(Some(parts));
+                    }
+                }
+                Some((Message::Failed(failure), _)) => return Err(failure.into()),
+                Some((Message::Command(command), _)) => return Err(command.into()),
+                Some(_) => return Err(StartError::BadMessage),
+                None => return Ok(None),
+            }
         }
     }
 

@@ -26,9 +26,9 @@ use crate::init::Init;
 use crate::launch::{Filter, Launch};
 use crate::namespaces::{self, Visit, proc_of};
 use crate::plan::{Assembly, Plan};
-use crate::rootfs::Assembler;
 use crate::rootfs::mounts::{Maker, Planned};
-use crate::{seccomp, streams};
+use crate::rootfs::{Assembler, Slot};
+use crate::{locked, seccomp, streams};
 
 /// A container that is complete but for the exec of its app.
 #[derive(Debug)]
@@ -165,7 +165,14 @@ fn raise(
                 cgroups,
                 userns: userns.as_ref().map(AsFd::as_fd),
             };
-            assembler.assemble()?.into_slots()
+            let parts = assembler.assemble()?;
+            match (plan.locked, &userns) {
+                (true, Some(userns)) => {
+                    let namespace = locked::root(&channel, plan, launch, cgroups, parts, userns)?;
+                    vec![(Slot::Namespace, namespace)]
+                }
+                _ => parts.into_slots(),
+            }
         }
     };
     match channel.send_parts(&parts) {

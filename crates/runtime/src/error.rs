@@ -135,6 +135,9 @@ impl Failure {
     /// Returns what the reader could do about it, when that is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match (self.step, self.errno) {
+            (Step::IdMap, Errno::NOSYS) => {
+                "id-mapped mounts need Linux 5.12; `--userns host` does without them"
+            }
             (Step::IdMap, Errno::INVAL) => {
                 "this file system cannot be id-mapped; use `noidmap` for the volume, or `--userns host`"
             }
@@ -142,8 +145,12 @@ impl Failure {
                 "user namespaces may be turned off or used up here; `hull doctor` says"
             }
             (Step::Overlay, Errno::PERM) => {
-                "overlay in a user namespace needs Linux 5.11; `hull doctor` lists what this kernel has"
+                "a mount of overlay can be forbidden, by a security module or where Hull runs in a container itself; `hull doctor` tries it"
             }
+            (Step::Overlay, Errno::INVAL) => {
+                "overlay takes id-mapped layers since Linux 5.19 (`--userns host` does without them), and no store on another overlay (`--root DIR`); `hull doctor` tries it"
+            }
+            (Step::Overlay, Errno::NODEV) => "the kernel has no overlay: modprobe overlay",
             (Step::OpenSource, Errno::NOENT) => "the source of a bind mount must exist on the host",
             (Step::FindUser, Errno::NOENT) => {
                 "users are looked up in the image's own /etc/passwd; a number always works"

@@ -6,6 +6,8 @@
 //!   streams ─ user ─ capabilities ─ find the command ─ tie to the parent ─▶ Created
 //!   wait for Start, or set the limits ─ signals ─ filter ─ exec
 //! ```
+//! Where the container may mount, the second line is another process's story ([`crate::locked`]).
+//!
 //! The child is a single-threaded copy of the parent with its own memory and descriptor table: everything is allowed, and
 //! everything it inherited is close-on-exec. It never returns into its caller's code.
 
@@ -14,10 +16,10 @@ use std::path::Path;
 
 use hull_sys::clone::CloneFlags;
 use hull_sys::mount::MountAttr;
-use hull_sys::namespaces::unshare;
+use hull_sys::namespaces::{setns, unshare};
 use hull_sys::seccomp::SockFilter;
 use hull_sys::{Errno, net};
-use rustix::fs::{AtFlags, CWD, Mode, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, open, statx};
 use rustix::mount::{
     MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_change, move_mount, unmount,
 };
@@ -35,7 +37,7 @@ use crate::rootfs::inside::{Inside, Shape, until_exec};
 use crate::rootfs::masks::Masks;
 use crate::rootfs::mounts::{Kind, Maker, READ_ONLY, attach};
 use crate::rootfs::superblock::{Depth, change_mount, clone_mount};
-use crate::rootfs::{Assembler, Parts, put_aside, put_on_old_root};
+use crate::rootfs::{Assembler, Parts, Slot, put_aside, put_on_old_root};
 use crate::streams::{self, Terminal};
 use crate::{reaper, rootfs};
 
@@ -63,7 +65,7 @@ pub(crate) struct Init<'a> {
     pub(crate) tasks: &'a [OwnedFd],
     /// Names and places of the container's cgroup directories.
     pub(crate) cgroups: &'a [(String, std::path::PathBuf)],
-    /// Mounts made while the parent visited joined namespaces, by their place in the plan.
+    /// Mounts made while the parent visited joined namespaces, by their place in the plan; with a locked root, the child's too.
     pub(crate) visited: Vec<Option<OwnedFd>>,
     /// Split a small init off from the app; the function closes all of its descriptors.
     pub(crate) reaper: Option<fn()>,
@@ -96,12 +98,15 @@ impl Init<'_> {
         let parts = self.receive_parts(channel)?;
         self.become_root()?;
         self.make_namespaces()?;
-        let parts = match parts {
-            Some(parts) => parts,
-            None => self.assembler().assemble()?,
+        let terminal = if self.plan.locked {
+            self.enter_locked_root(channel)?
+        } else {
+            let parts = match parts {
+                Some(parts) => parts,
+                None => self.assembler().assemble()?,
+            };
+            self.build_root(&parts)?
         };
-        let terminal = self.build_root(&parts)?;
-        drop(parts);
         self.plan.process.enter_directory()?;
         let ready = self.become_app(terminal.as_ref())?;
         let shared_keyring = leave_keyring()?;
@@ -138,21 +143,11 @@ impl Init<'_> {
     }
 
     fn receive_parts(&mut self, channel: &Channel) -> Result<Option<Parts>, Stop> {
-        let mut slots = Vec::new();
-        loop {
-            match channel.receive()? {
-                Some((Message::Parts { slots: named, last }, fds)) if named.len() == fds.len() => {
-                    slots.extend(named.into_iter().zip(fds));
-                    if last {
-                        break;
-                    }
-                }
-                Some(_) => return Err(StartError::BadMessage.into()),
-                None => return Err(Stop::Orphaned),
-            }
-        }
+        let slots = channel.receive_parts()?.ok_or(Stop::Orphaned)?;
         match self.plan.assembly {
             Assembly::Inside => Ok(None),
+            // So far it only says that the maps are written.
+            Assembly::Outside if self.plan.locked => Ok(None),
             Assembly::Outside => Parts::from_slots(slots, self.plan.mounts.len())
                 .map(Some)
                 .ok_or(StartError::BadMessage.into()),
@@ -181,8 +176,7 @@ impl Init<'_> {
         if !namespaces.makes(CloneFlags::NEWUSER) {
             // The copy of the mount tree still belongs to the host's peer groups: what happens here must not travel there.
             // In a new user namespace the kernel has seen to that.
-            let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
-            mount_change("/", private).at(Step::Unshare, "mount")?;
+            leave_peer_groups().at(Step::Unshare, "mount")?;
         }
         if namespaces.makes(CloneFlags::NEWNET) {
             net::lo_up().at(Step::Loopback, "")?;
@@ -205,8 +199,39 @@ impl Init<'_> {
         }
     }
 
+    /// Hands over the mounts that only it can make, and enters the root that was made with them.
+    fn enter_locked_root(&mut self, channel: &Channel) -> Result<Option<Terminal>, Stop> {
+        umask(Mode::empty());
+        let mut made = Vec::new();
+        let mut proc = None;
+        let visited = std::mem::take(&mut self.visited);
+        for ((index, mount), visited) in (0..).zip(&self.plan.mounts).zip(visited) {
+            let fresh = match (mount.maker, &mount.kind) {
+                (Maker::Visitor, _) => visited,
+                (Maker::Inside, Kind::Dev | Kind::Cgroup) | (Maker::Outside, _) => None,
+                (Maker::Inside, _) => Some(mount.make_fresh(None)?),
+            };
+            if mount.kind == Kind::Proc && mount.destination == Path::new("/proc") {
+                proc = fresh.as_ref().and_then(|proc| proc.try_clone().ok());
+            }
+            made.extend(fresh.map(|fresh| (Slot::Mount(index), fresh)));
+        }
+        // Here, in its own namespaces: whose settings these are depends on who writes them.
+        self.write_sysctls(proc.as_ref())?;
+        channel.send_parts(&made).map_err(|_| Stop::Orphaned)?;
+        drop((made, proc));
+        let slots = channel.receive_parts()?.ok_or(Stop::Orphaned)?;
+        let Ok([(Slot::Namespace, namespace)]) = <[_; 1]>::try_from(slots) else {
+            return Err(StartError::BadMessage.into());
+        };
+        setns(namespace, CloneFlags::NEWNS).at(Step::Namespace, "mount")?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = open("/", flags, Mode::empty()).at(Step::AttachRoot, "/")?;
+        Ok(self.open_terminal(Inside(root.as_fd()))?)
+    }
+
     /// Puts the parts together and makes the result the root.
-    fn build_root(&self, parts: &Parts) -> Result<Option<Terminal>, Failure> {
+    pub(crate) fn build_root(&self, parts: &Parts) -> Result<Option<Terminal>, Failure> {
         // Until `become_user` sets the app's: modes are as written.
         umask(Mode::empty());
         let backstage = parts.backstage.as_fd();
@@ -220,7 +245,9 @@ impl Init<'_> {
         }
         let proc = self.mount_all(root, parts)?;
         self.place_files(root, backstage)?;
-        self.write_sysctls(proc.as_ref())?;
+        if !self.plan.locked {
+            self.write_sysctls(proc.as_ref())?;
+        }
         let masks = Masks {
             root,
             proc: proc.as_ref().map(AsFd::as_fd),
@@ -228,7 +255,10 @@ impl Init<'_> {
         };
         masks.freeze(self.plan.frozen.iter().map(AsRef::as_ref))?;
         masks.hide(self.plan.masked.iter().map(AsRef::as_ref))?;
-        let terminal = self.open_terminal(root)?;
+        let terminal = match self.plan.locked {
+            true => None,
+            false => self.open_terminal(root)?,
+        };
         self.make_working_directory(root)?;
         if self.plan.read_only_root {
             let attr = MountAttr {
@@ -267,8 +297,7 @@ impl Init<'_> {
         for (index, mount) in self.plan.mounts.iter().enumerate() {
             let brought = match mount.maker {
                 Maker::Outside => parts.mounts.get(index),
-                Maker::Visitor => self.visited.get(index),
-                Maker::Inside => None,
+                Maker::Visitor | Maker::Inside => self.visited.get(index),
             };
             match (&mount.kind, brought.and_then(Option::as_ref)) {
                 (kind, Some(brought)) => {
@@ -391,6 +420,12 @@ impl Init<'_> {
         )?;
         process.find_command(&identity)
     }
+}
+
+/// Sees to it that nothing done to this copy of the mount tree travels to where it was copied from.
+pub(crate) fn leave_peer_groups() -> Result<(), Errno> {
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    mount_change("/", private)
 }
 
 /// Makes the mount `root` the root directory and forgets the old tree. No directory is needed to put the old one in: it is

@@ -11,6 +11,7 @@
 //! | `create` | the parent's story: clone, maps, parts |
 //! | `init` | the child's story: mounts, pivot, user, exec |
 //! | `rootfs/` | overlay, `/dev`, mounts, masks, `@host` |
+//! | `locked` | how they come together for a container that may mount |
 //! | `process`, `user`, `lookup` | who the app is, with which powers; finding it; why it cannot be run |
 //! | `reaper` | the small init of `--init` |
 //! | `exec` | the same for a process in a running container |
@@ -28,6 +29,7 @@ mod error;
 mod exec;
 mod init;
 pub mod launch;
+mod locked;
 mod lookup;
 mod namespaces;
 mod plan;

@@ -28,6 +28,8 @@ pub(crate) enum Assembly {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) assembly: Assembly,
+    /// The container may mount: what is mounted for it is locked ([`crate::locked`]).
+    pub(crate) locked: bool,
     pub(crate) namespaces: Namespaces,
     pub(crate) mounts: Vec<Planned>,
     pub(crate) masked: Vec<PathBuf>,
@@ -64,8 +66,15 @@ impl Plan {
             ),
             _ => (linux.masked_paths.clone(), HostMounts::default()),
         };
+        let may_mount = process.capabilities.as_ref().is_some_and(|sets| {
+            // What is not there cannot be had by any other way either.
+            sets.bounding.iter().any(|name| name == "CAP_SYS_ADMIN")
+        });
+        let own_userns = namespaces.maps.is_some();
         Ok(Self {
             assembly,
+            // An ordinary user's has only what that user may do anyway; and in the host's user namespace nothing is locked.
+            locked: may_mount && own_userns && assembly == Assembly::Outside,
             mounts: mounts::plan(spec, &namespaces, &launch.join)?,
             masked,
             frozen: linux.readonly_paths.clone(),

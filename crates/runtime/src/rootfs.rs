@@ -54,6 +54,8 @@ pub(crate) enum Slot {
     Mount(u16),
     Cgroup,
     Disk,
+    /// A mount namespace in which all of them are in place.
+    Namespace,
 }
 
 impl Slot {
@@ -64,6 +66,7 @@ impl Slot {
             Self::Mount(index) => (2, index),
             Self::Cgroup => (3, 0),
             Self::Disk => (4, 0),
+            Self::Namespace => (5, 0),
         };
         let [low, high] = index.to_le_bytes();
         [kind, low, high]
@@ -77,6 +80,7 @@ impl Slot {
             2 => Self::Mount(u16::from_le_bytes([low, high])),
             3 => Self::Cgroup,
             4 => Self::Disk,
+            5 => Self::Namespace,
             _ => return None,
         })
     }
@@ -108,6 +112,7 @@ impl Parts {
                 Slot::Mount(index) => *places.get_mut(usize::from(index))? = Some(fd),
                 Slot::Cgroup => cgroups.push(fd),
                 Slot::Disk => disks.push(fd),
+                Slot::Namespace => return None,
             }
         }
         Some(Self {
@@ -201,12 +206,13 @@ impl Assembler<'_> {
                     },
                     upper: scratch.upper.as_fd(),
                     work: scratch.work.as_fd(),
+                    scratch: scratch.place(dir.as_fd()),
                     marks: Marks::Trusted,
                     volatile: *volatile,
                     attr: self.root_attr(),
                 };
                 as_container_root(ids, || {
-                    let root = overlay.mount()?;
+                    let root = overlay.mount()?.tree;
                     let tmpfs = backstage.tmpfs()?;
                     backstage.fill(tmpfs.as_fd())?;
                     Ok((root, tmpfs))
@@ -223,7 +229,8 @@ impl Assembler<'_> {
             RootFs::HostOverlay { .. } => as_container_root(ids, || {
                 let tmpfs = backstage.tmpfs()?;
                 backstage.fill(tmpfs.as_fd())?;
-                Ok((host::overlay(tmpfs.as_fd())?, tmpfs))
+                let stacked = host::overlay(tmpfs.as_fd())?;
+                Ok((stacked.tree, stacked.scratch.unwrap_or(tmpfs)))
             }),
         }
     }
@@ -246,11 +253,12 @@ impl Assembler<'_> {
                     lower: lower.iter().map(AsFd::as_fd).collect(),
                     upper: scratch.upper.as_fd(),
                     work: scratch.work.as_fd(),
+                    scratch: scratch.place(dir.as_fd()),
                     marks: Marks::User,
                     volatile: *volatile,
                     attr: self.root_attr(),
                 };
-                overlay.mount()?
+                overlay.mount()?.tree
             }
             RootFs::Dir { dir, .. } => self.dir(dir.as_fd(), None)?,
             RootFs::HostOverlay { .. } => {

@@ -5,9 +5,10 @@
 //! changes as just another layer, so it may be had while the container runs. [`merged`] can be written and takes the
 //! place of the container's own mount: only one of the two may exist at a time.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, StatVfsMountFlags, fstatvfs};
+use hull_fs::overlay::{Scratch, Stack};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
@@ -48,25 +49,24 @@ pub fn view(layers: &[BorrowedFd<'_>], marks: WhiteoutMarks) -> Result<OwnedFd, 
     let lowers = [layers, &[bottom.as_fd()]].concat();
     Overlay {
         lowers: &lowers,
-        upper: None,
+        scratch: None,
         marks,
     }
     .mount()
 }
 
-/// Returns the tree of a container that does not run, to be read and written. `work` is the container's work directory,
-/// or another empty one beside `upper`.
-pub fn merged(layers: &Layers<'_>, work: BorrowedFd<'_>) -> Result<OwnedFd, SnapshotError> {
+/// Returns the tree of a container that does not run, to be read and written. `scratch` is the directory in which the
+/// container's `upper` lies, and `work` beside it.
+pub fn merged(layers: &Layers<'_>, scratch: BorrowedFd<'_>) -> Result<OwnedFd, SnapshotError> {
     let bottom;
     let mut lowers = layers.lowers.to_vec();
     if lowers.is_empty() {
         bottom = empty_tree()?;
         lowers.push(bottom.as_fd());
     }
-    let upper = Some((layers.upper, work));
     let mount = Overlay {
         lowers: &lowers,
-        upper,
+        scratch: Some(scratch),
         marks: layers.marks,
     }
     .mount()?;
@@ -82,7 +82,7 @@ pub fn merged(layers: &Layers<'_>, work: BorrowedFd<'_>) -> Result<OwnedFd, Snap
 /// Opens the root directory of a mount, or of any `O_PATH` directory, for reading.
 pub(crate) fn open_root(tree: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(tree, ".", flags, Mode::empty())
+    openat(tree, ".", flags, Mode::empty())
 }
 
 fn failed(action: &'static str) -> impl Fn(Errno) -> SnapshotError {
@@ -104,78 +104,75 @@ fn empty_tree() -> Result<OwnedFd, SnapshotError> {
 
 struct Overlay<'a> {
     lowers: &'a [BorrowedFd<'a>],
-    upper: Option<(BorrowedFd<'a>, BorrowedFd<'a>)>,
+    /// What is written.
+    scratch: Option<BorrowedFd<'a>>,
     marks: WhiteoutMarks,
 }
 
-/// How directories are named to overlayfs: what newer kernels understand comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spelling {
-    /// One descriptor a layer (Linux 6.13; 6.15 for `O_PATH`).
-    Descriptors,
-    /// One path a layer (Linux 6.7).
-    Paths,
-    /// All paths in one text, of at most 255 bytes.
-    OnePath,
-}
-
 impl Overlay<'_> {
+    const SCRATCH: [&'static str; 2] = ["upper", "work"];
+
     fn mount(&self) -> Result<OwnedFd, SnapshotError> {
-        let mut last = Errno::INVAL;
-        for spelling in [Spelling::Descriptors, Spelling::Paths, Spelling::OnePath] {
-            match self.mount_spelt(spelling) {
-                // "Unknown parameter" and "not with this sort of descriptor".
-                Err(errno @ (Errno::INVAL | Errno::BADF)) => last = errno,
-                mounted => return mounted.map_err(failed("stack the layers")),
-            }
+        match self.by_descriptors() {
+            // Not by descriptor (before Linux 6.5, before 6.13), or not by one like these (before 6.15).
+            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::BADF) => self.by_paths(),
+            mounted => mounted.map_err(failed("stack the layers")),
         }
-        Err(failed("stack the layers")(last))
     }
 
-    fn mount_spelt(&self, spelling: Spelling) -> Result<OwnedFd, Errno> {
+    fn by_descriptors(&self) -> Result<OwnedFd, Errno> {
         let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
         fsconfig_set_string(&context, "source", "overlay")?;
-        self.set_layers(context.as_fd(), spelling)?;
-        match self.marks {
-            // Inside a user namespace neither redirects nor metacopy can be asked for, and so none are there.
-            WhiteoutMarks::User => fsconfig_set_flag(&context, "userxattr")?,
-            WhiteoutMarks::Trusted => {
-                for option in ["redirect_dir", "metacopy", "xino"] {
-                    fsconfig_set_string(&context, option, "on")?;
-                }
+        for layer in self.lowers {
+            fsconfig_set_fd(&context, "lowerdir+", layer)?;
+        }
+        if let Some(scratch) = self.scratch {
+            for (key, name) in ["upperdir", "workdir"].into_iter().zip(Self::SCRATCH) {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let dir = openat(scratch, name, flags, Mode::empty())?;
+                fsconfig_set_fd(&context, key, dir)?;
+            }
+        }
+        for option in self.options() {
+            match option.split_once('=') {
+                Some((key, value)) => fsconfig_set_string(&context, key, value)?,
+                None => fsconfig_set_flag(&context, *option)?,
             }
         }
         fsconfig_create(&context)?;
-        let mut attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
-        if self.upper.is_none() {
-            attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
-        }
-        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, self.attributes())
     }
 
-    fn set_layers(&self, context: BorrowedFd<'_>, spelling: Spelling) -> Result<(), Errno> {
-        let set = |key: &str, dir: BorrowedFd<'_>| match spelling {
-            Spelling::Descriptors => fsconfig_set_fd(context, key, dir),
-            Spelling::Paths | Spelling::OnePath => fsconfig_set_string(context, key, path_of(dir)),
+    fn by_paths(&self) -> Result<OwnedFd, SnapshotError> {
+        let [upper, work] = Self::SCRATCH;
+        let stack = Stack {
+            lower: self.lowers,
+            scratch: self.scratch.map(|dir| Scratch { dir, upper, work }),
+            options: self.options(),
+            extras: &[],
+            attr: self.attributes(),
         };
-        if spelling == Spelling::OnePath {
-            let paths: Vec<_> = self.lowers.iter().map(|dir| path_of(*dir)).collect();
-            fsconfig_set_string(context, "lowerdir", paths.join(":"))?;
-        } else {
-            self.lowers
-                .iter()
-                .try_for_each(|dir| set("lowerdir+", *dir))?;
-        }
-        if let Some((upper, work)) = self.upper {
-            set("upperdir", upper)?;
-            set("workdir", work)?;
-        }
-        Ok(())
+        let stacked = stack.mount();
+        stacked
+            .map(|stacked| stacked.tree)
+            .map_err(|not| failed(not.action)(not.errno))
     }
-}
 
-fn path_of(dir: BorrowedFd<'_>) -> String {
-    format!("/proc/self/fd/{}", dir.as_raw_fd())
+    fn options(&self) -> &'static [&'static str] {
+        match self.marks {
+            // Inside a user namespace neither redirects nor metacopy can be asked for, and so none are there.
+            WhiteoutMarks::User => &["userxattr"],
+            WhiteoutMarks::Trusted => &["redirect_dir=on", "metacopy=on", "xino=on"],
+        }
+    }
+
+    fn attributes(&self) -> MountAttrFlags {
+        let attributes = MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID;
+        match self.scratch {
+            Some(_) => attributes,
+            None => attributes | MountAttrFlags::MOUNT_ATTR_RDONLY,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -185,35 +182,42 @@ mod tests {
     use std::fs::File;
 
     #[test]
-    fn root_every_spelling_mounts() {
+    fn root_descriptors_and_paths_make_the_same_tree() {
         if !is_root() {
             return;
         }
         let home = home();
-        let dirs = ["a", "b", "upper", "work"].map(|name| {
+        let dir = |name: &str| {
             let path = home.path().join(name);
             std::fs::create_dir(&path).unwrap();
-            File::create(path.join(name)).unwrap();
             File::open(path).unwrap()
-        });
-        std::fs::remove_file(home.path().join("work/work")).unwrap();
-        let [a, b, upper, work] = dirs.each_ref().map(AsFd::as_fd);
-        for spelling in [Spelling::Descriptors, Spelling::Paths, Spelling::OnePath] {
-            for upper in [None, Some((upper, work))] {
-                let overlay = Overlay {
-                    lowers: &[a, b],
-                    upper,
-                    marks: WhiteoutMarks::Trusted,
-                };
-                let mount = overlay.mount_spelt(spelling).unwrap();
+        };
+        let [a, b, scratch, upper, _work] =
+            ["a", "b", "scratch", "scratch/upper", "scratch/work"].map(dir);
+        for (dir, name) in [(&a, "a"), (&b, "b"), (&upper, "upper")] {
+            let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC;
+            openat(dir, name, flags, Mode::RUSR).unwrap();
+        }
+        let bottom = empty_tree().unwrap();
+        for scratch in [None, Some(scratch.as_fd())] {
+            let overlay = Overlay {
+                lowers: &[a.as_fd(), b.as_fd(), bottom.as_fd()],
+                scratch,
+                marks: WhiteoutMarks::Trusted,
+            };
+            let names = |mount: OwnedFd| {
                 let mut names: Vec<_> = hull_fs::list(open_root(mount.as_fd()).unwrap()).unwrap();
                 names.sort();
-                let expected: &[&str] = if upper.is_some() {
-                    &["a", "b", "upper"]
-                } else {
-                    &["a", "b"]
-                };
-                assert_eq!(names, expected, "{spelling:?}");
+                names
+            };
+            let expected: &[&str] = match scratch {
+                Some(_) => &["a", "b", "upper"],
+                None => &["a", "b"],
+            };
+            assert_eq!(names(overlay.by_paths().unwrap()), expected);
+            match overlay.by_descriptors() {
+                Ok(mount) => assert_eq!(names(mount), expected),
+                Err(errno) => eprintln!("paths only on this kernel: {errno}"),
             }
         }
     }

@@ -58,7 +58,7 @@ pub(crate) fn relay(
     near: Near<'_>,
     pass_on: impl FnMut(Signal) -> Result<(), Failure>,
 ) -> Result<Outcome, Failure> {
-    let raw = match near.terminal {
+    let mut raw = match near.terminal {
         // Without a terminal of the caller's there is no mode to change.
         Some(_) if near.streams.stdin => RawMode::enter(rustix::stdio::stdin()).ok(),
         _ => None,
@@ -70,7 +70,7 @@ pub(crate) fn relay(
         },
         reads: near.streams.stdin,
         says_end: false,
-        typed: Vec::new(),
+        typed: raw.as_mut().map(RawMode::take_ahead).unwrap_or_default(),
         near,
         far,
         pass_on,
@@ -101,6 +101,8 @@ impl<F: Far, P: FnMut(Signal) -> Result<(), Failure>> Relay<'_, '_, F, P> {
                 return Ok(outcome);
             }
             if ready.stdin && self.read_input()? {
+                // What was typed before the keys is still the far end's.
+                self.give()?;
                 return Ok(Outcome::Left);
             }
             let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;

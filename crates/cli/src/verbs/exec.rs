@@ -12,7 +12,8 @@ use hull_types::Signal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags},
-    io::Errno,
+    io::{Errno, retry_on_intr},
+    pipe::{PipeFlags, pipe_with},
     process::{WaitId, WaitIdOptions, pidfd_send_signal, waitid},
 };
 
@@ -132,19 +133,29 @@ impl Exec {
 }
 
 /// The process goes on without the caller: somebody has to hold its terminal, and read what it writes.
+///
+/// Whoever stays leaves the caller's session before the caller ends. With a session's leader everybody goes who is still in
+/// the foreground of its terminal (`SIGHUP`), and with the one who stays, the process: its terminal would hang up.
 fn leave(master: OwnedFd) -> Result<ExitCode, Failure> {
     let failed = |source| Failure::Streams {
         what: "leave the terminal to a process of its own",
         source,
     };
+    let (stays, says) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
     if let Forked::Parent { .. } = fork().map_err(failed)? {
-        return Ok(ExitCode::SUCCESS);
+        drop((says, master));
+        return match retry_on_intr(|| rustix::io::read(&stays, &mut [0; 1][..])) {
+            Ok(0) => Err(failed(Errno::SRCH)),
+            Ok(_) => Ok(ExitCode::SUCCESS),
+            Err(source) => Err(failed(source)),
+        };
     }
-    rustix::process::setsid().ok();
+    rustix::process::setsid().map_err(failed)?;
     let null = null().map_err(failed)?;
     rustix::stdio::dup2_stdin(&null).map_err(failed)?;
     rustix::stdio::dup2_stdout(&null).map_err(failed)?;
     rustix::stdio::dup2_stderr(&null).map_err(failed)?;
+    rustix::io::write(&says, &[0]).map_err(failed)?;
     let mut bytes = [0; 4096];
     loop {
         let mut polled = [PollFd::new(&master, PollFlags::IN)];

@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use hull_fs::overlay::{Scratch, Stacked};
 use hull_sys::Errno;
 use hull_sys::mount::MountAttr;
 use rustix::fs::{
@@ -134,7 +135,7 @@ fn is_own(path: &Path) -> bool {
 }
 
 /// Makes the overlay of `@host` for root. `backstage` has `upper` and `work`.
-pub(crate) fn overlay(backstage: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
+pub(crate) fn overlay(backstage: BorrowedFd<'_>) -> Result<Stacked, Failure> {
     let lower = clone_mount(CWD, "/", Depth::One, &MountAttr::default()).at(Step::HostRoot, "/")?;
     let open = |name: &str| {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -155,6 +156,11 @@ pub(crate) fn overlay(backstage: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
         lower: vec![lower.as_fd()],
         upper: upper.as_fd(),
         work: work.as_fd(),
+        scratch: Scratch {
+            dir: backstage,
+            upper: "upper",
+            work: "work",
+        },
         marks: Marks::Trusted,
         volatile: false,
         attr: MountAttrFlags::MOUNT_ATTR_NODEV,
@@ -219,6 +225,7 @@ impl Branch {
 #[derive(Debug)]
 pub(crate) struct Skeleton<'a> {
     mounts: &'a HostMounts,
+    backstage: BorrowedFd<'a>,
     upper: OwnedFd,
     work: OwnedFd,
     overlays: usize,
@@ -231,7 +238,7 @@ impl<'a> Skeleton<'a> {
     /// Builds the root on the attached backstage tmpfs and returns a mount of it.
     pub(crate) fn build(
         mounts: &'a HostMounts,
-        backstage: BorrowedFd<'_>,
+        backstage: BorrowedFd<'a>,
     ) -> Result<OwnedFd, Failure> {
         let open = |name: &str| {
             Inside(backstage)
@@ -241,6 +248,7 @@ impl<'a> Skeleton<'a> {
         let place = open("/root")?;
         let mut skeleton = Self {
             mounts,
+            backstage,
             upper: open("/upper")?,
             work: open("/work")?,
             overlays: 0,
@@ -360,11 +368,17 @@ impl<'a> Skeleton<'a> {
             lower: vec![lower],
             upper: upper.as_fd(),
             work: work.as_fd(),
+            scratch: Scratch {
+                dir: self.backstage,
+                upper: &format!("upper/{number}"),
+                work: &format!("work/{number}"),
+            },
             marks: Marks::User,
             volatile: false,
             attr: MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOSUID,
         }
         .mount()
+        .map(|stacked| stacked.tree)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The overlay root, assembled from descriptors: nothing is attached anywhere, no path is joined.
+//! The overlay root, assembled from descriptors: nothing is attached anywhere, no path is joined. Before Linux 6.15 that
+//! is done aside, in a mount namespace that goes at once ([`Stack`]); which it is, the first descriptor tells.
 //!
 //! Two traps (start-path.md §1): over an id-mapped upper the mount *succeeds read-only* unless the mounter's file-system
 //! ids lie in the map while the superblock is made ([`as_container_root`]); and leaving uid 0 takes the file capabilities
@@ -6,6 +7,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use hull_fs::overlay::{self, Stack, Stacked};
 use hull_sys::Errno;
 use hull_sys::ids::{FsIds, set_fs_ids};
 use hull_sys::{caps, mount::MountAttr};
@@ -33,6 +35,8 @@ pub(crate) struct Overlay<'a> {
     pub(crate) lower: Vec<BorrowedFd<'a>>,
     pub(crate) upper: BorrowedFd<'a>,
     pub(crate) work: BorrowedFd<'a>,
+    /// Where `upper` and `work` lie.
+    pub(crate) scratch: overlay::Scratch<'a>,
     pub(crate) marks: Marks,
     pub(crate) volatile: bool,
     pub(crate) attr: MountAttrFlags,
@@ -44,32 +48,46 @@ impl Overlay<'_> {
         [("redirect_dir", "on"), ("metacopy", "on"), ("xino", "on")];
 
     /// Mounts it, detached, and makes sure it can be written.
-    pub(crate) fn mount(&self) -> Result<OwnedFd, Failure> {
-        let mount = match self.marks {
-            Marks::User => self.attempt(&[])?,
-            // A kernel built without one of the extras refuses them all the same way.
-            Marks::Trusted => match self.attempt(&Self::EXTRAS) {
-                Err(refused) if refused.errno == Errno::INVAL => {
-                    self.attempt(&[]).map_err(|_| refused)?
-                }
-                result => result?,
+    pub(crate) fn mount(&self) -> Result<Stacked, Failure> {
+        let stacked = match self.by_descriptors()? {
+            Ok(tree) => Stacked {
+                tree,
+                scratch: None,
             },
+            Err(refused) => self.by_paths(&refused)?,
         };
-        let flags = fstatvfs(&mount).at(Step::Overlay, "/")?.f_flag;
+        let flags = fstatvfs(&stacked.tree).at(Step::Overlay, "/")?.f_flag;
         if flags.contains(StatVfsMountFlags::RDONLY) {
             return Err(Failure::new(Step::OverlayReadOnly, "/", Errno::ROFS));
         }
-        Ok(mount)
+        Ok(stacked)
     }
 
-    fn attempt(&self, extras: &[(&str, &str)]) -> Result<OwnedFd, Failure> {
+    fn by_descriptors(&self) -> Result<Result<OwnedFd, WantsPaths>, Failure> {
+        match self.marks {
+            Marks::User => self.attempt(&[]),
+            // A kernel built without one of the extras refuses them all the same way.
+            Marks::Trusted => match self.attempt(&Self::EXTRAS) {
+                Err(refused) if refused.errno == Errno::INVAL => {
+                    self.attempt(&[]).map_err(|_| refused)
+                }
+                result => result,
+            },
+        }
+    }
+
+    fn attempt(&self, extras: &[(&str, &str)]) -> Result<Result<OwnedFd, WantsPaths>, Failure> {
         let overlay = Superblock::new("overlay", Step::Overlay, "/")?;
         overlay.text("source", "overlay")?;
-        for layer in &self.lower {
-            overlay.descriptor("lowerdir+", layer)?;
+        match self.name_directories(&overlay) {
+            // Not by descriptor (before Linux 6.5, before 6.13), or not by one like these (before 6.15).
+            Err(refused)
+                if matches!(refused.errno, Errno::OPNOTSUPP | Errno::INVAL | Errno::BADF) =>
+            {
+                return Ok(Err(WantsPaths(refused)));
+            }
+            result => result?,
         }
-        overlay.descriptor("upperdir", self.upper)?;
-        overlay.descriptor("workdir", self.work)?;
         for (key, value) in extras {
             overlay.text(key, value)?;
         }
@@ -79,9 +97,48 @@ impl Overlay<'_> {
         if self.volatile {
             overlay.flag("volatile")?;
         }
-        overlay.mount(self.attr)
+        overlay.mount(self.attr).map(Ok)
+    }
+
+    fn name_directories(&self, overlay: &Superblock) -> Result<(), Failure> {
+        for layer in &self.lower {
+            overlay.descriptor("lowerdir+", layer)?;
+        }
+        overlay.descriptor("upperdir", self.upper)?;
+        overlay.descriptor("workdir", self.work)
+    }
+
+    fn by_paths(&self, WantsPaths(refused): &WantsPaths) -> Result<Stacked, Failure> {
+        let extras = Self::EXTRAS.map(|(key, value)| format!("{key}={value}"));
+        let extras = extras.each_ref().map(String::as_str);
+        let mut options = Vec::new();
+        if self.marks == Marks::User {
+            options.push("userxattr");
+        }
+        if self.volatile {
+            options.push("volatile");
+        }
+        let stack = Stack {
+            lower: &self.lower,
+            scratch: Some(self.scratch),
+            options: &options,
+            extras: match self.marks {
+                Marks::User => &[],
+                Marks::Trusted => &extras,
+            },
+            attr: self.attr,
+        };
+        stack.mount().map_err(|not| {
+            // A newer kernel may have had a better reason, and has said it.
+            let detail = format!("{}; {}", not.action, refused.detail);
+            Failure::new(Step::Overlay, "/", not.errno).detail(detail)
+        })
     }
 }
+
+/// What a kernel said that takes no descriptors like these.
+#[derive(Debug)]
+struct WantsPaths(Failure);
 
 /// The pod's writable layer, opened.
 #[derive(Debug)]
@@ -89,10 +146,19 @@ pub(crate) struct Scratch {
     pub(crate) upper: OwnedFd,
     pub(crate) work: OwnedFd,
     /// The id-mapped clone they lie on. Closing it would take the mount from under them.
-    _mapped: Option<OwnedFd>,
+    mapped: Option<OwnedFd>,
 }
 
 impl Scratch {
+    /// Says where they lie; `dir` is the pod's directory.
+    pub(crate) fn place<'a>(&'a self, dir: BorrowedFd<'a>) -> overlay::Scratch<'a> {
+        overlay::Scratch {
+            dir: self.mapped.as_ref().map_or(dir, AsFd::as_fd),
+            upper: "upper",
+            work: "work",
+        }
+    }
+
     /// Opens `upper` and `work` in the pod's directory, through the container's id map when there is one.
     pub(crate) fn open(
         dir: BorrowedFd<'_>,
@@ -109,7 +175,7 @@ impl Scratch {
         Ok(Self {
             upper: open("upper")?,
             work: open("work")?,
-            _mapped: mapped,
+            mapped,
         })
     }
 }

@@ -9,6 +9,7 @@
     reason = "tests, and the program that runs them"
 )]
 
+mod attacks;
 mod basics;
 mod cost;
 mod entering;
@@ -26,6 +27,7 @@ fn cases() -> impl Iterator<Item = Case> {
     [
         basics::CASES,
         isolation::CASES,
+        attacks::CASES,
         process::CASES,
         entering::CASES,
         host::CASES,

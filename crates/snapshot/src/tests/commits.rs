@@ -25,7 +25,8 @@ struct Container {
     driver: Directories,
     layers: Vec<OwnedFd>,
     upper: OwnedFd,
-    work: OwnedFd,
+    /// Where `upper` lies, and `work`.
+    scratch: OwnedFd,
 }
 
 impl Container {
@@ -60,7 +61,7 @@ impl Container {
         try_unpack(&driver, 1, &bottom).unwrap();
         try_unpack(&driver, 2, &top).unwrap();
         let layers = vec![driver.open(&id(2)).unwrap(), driver.open(&id(1)).unwrap()];
-        let [upper, work] = ["upper", "work"].map(|name| {
+        let [scratch, upper, _work] = ["scratch", "scratch/upper", "scratch/work"].map(|name| {
             let path = home.path().join(name);
             fs::create_dir(&path).unwrap();
             OwnedFd::from(File::open(path).unwrap())
@@ -70,7 +71,7 @@ impl Container {
             driver,
             layers,
             upper,
-            work,
+            scratch,
         }
     }
 
@@ -91,7 +92,7 @@ impl Container {
     /// Runs something with the tree, as the container would.
     fn run(&self, what: impl FnOnce(&Path)) {
         let tree = self
-            .with_layers(|layers| merged(layers, self.work.as_fd()))
+            .with_layers(|layers| merged(layers, self.scratch.as_fd()))
             .unwrap();
         what(&PathBuf::from(format!(
             "/proc/self/fd/{}",
@@ -231,7 +232,7 @@ fn root_renamed_directories_and_metadata_only_copies_are_followed() {
         chown(root.join("etc/passwd"), Some(1), Some(2)).unwrap();
         rustix::fs::setxattr(root.join("etc"), "user.x", b"y", XattrFlags::empty()).unwrap();
     });
-    let metacopy = container.home.path().join("upper/etc/passwd");
+    let metacopy = container.home.path().join("scratch/upper/etc/passwd");
     let mut value = [0; 64];
     rustix::fs::lgetxattr(metacopy, "trusted.overlay.metacopy", &mut value[..]).unwrap();
     assert_eq!(
