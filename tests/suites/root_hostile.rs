@@ -633,6 +633,32 @@ fn configurations_that_lie_are_refused_or_harmless() {
 }
 
 #[test]
+fn terminals_are_not_written_to_by_images() {
+    let hull = Hull::new();
+    let escape = "\u{1b}]0;owned\u{7}";
+    OciLayout::default()
+        .busybox()
+        .config(json!({"Cmd": ["echo", escape], "Labels": {"x": escape}, "User": "0"}))
+        .write(&hull.dir().join("oci"), &format!("name{escape}"));
+    let ran = hull.sh("hull load -i oci");
+    assert!(!ran.text().contains('\u{1b}'), "{}", ran.text());
+    OciLayout::default()
+        .busybox()
+        .config(json!({"Cmd": ["sleep", "1", escape], "Labels": {"x": escape}}))
+        .write(&hull.dir().join("oci2"), "plain");
+    hull.ok("hull load -i oci2 && hull create --name x plain");
+    for line in [
+        "hull images",
+        "hull ps -a --no-trunc",
+        "hull inspect x plain",
+    ] {
+        let ran = hull.sh(line);
+        assert_eq!(ran.code, 0, "{}", ran.text());
+        assert!(!ran.out.contains('\u{1b}'), "{line}: {}", ran.text());
+    }
+}
+
+#[test]
 fn documents_have_one_reading() {
     let scene = Scene::new();
     let honest = layer(&[Entry::file("f", "x")]);

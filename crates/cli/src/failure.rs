@@ -7,7 +7,7 @@
 //! hint: overlay in a user namespace needs Linux 5.11; `hull doctor` lists what this kernel has
 //! ```
 
-use std::{error::Error, fmt::Write, io};
+use std::{borrow::Cow, error::Error, fmt::Write, io};
 
 use hull_engine::template::TemplateError;
 use hull_types::ErrorKind;
@@ -89,23 +89,40 @@ impl Failure {
 
 /// Writes an error, its causes, and what to do.
 pub(crate) fn report(error: &(dyn Error + 'static), hint: Option<&str>) -> String {
-    let mut text = format!("error: {}\n", message(error));
     let mut said = message(error);
+    let mut text = format!("error: {}\n", printable(&said));
     let mut next = error.source();
     while let Some(cause) = next {
         let words = message(cause);
         // A transparent wrapper says the same twice.
         if words != said {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "  because: {words}");
+            let _ = writeln!(text, "  because: {}", printable(&words));
         }
         said = words;
         next = cause.source();
     }
     if let Some(hint) = hint {
-        let _ = writeln!(text, "hint: {hint}");
+        let _ = writeln!(text, "hint: {}", printable(hint));
     }
     text
+}
+
+/// Returns words as a terminal may have them: errors and lists quote what images and archives say, and an escape sequence in
+/// it would be the terminal's to obey.
+pub(crate) fn printable(words: &str) -> Cow<'_, str> {
+    let dangerous = |c: char| c.is_control() && c != '\n';
+    if !words.contains(dangerous) {
+        return words.into();
+    }
+    let mut text = String::new();
+    for c in words.chars() {
+        match dangerous(c) {
+            true => text.extend(c.escape_default()),
+            false => text.push(c),
+        }
+    }
+    text.into()
 }
 
 /// Returns an error's own words.
@@ -197,6 +214,12 @@ mod tests {
         Mount(#[source] Errno),
         #[error(transparent)]
         Wrapped(#[from] io::Error),
+    }
+
+    #[test]
+    fn escape_sequences_are_shown_not_sent() {
+        assert_eq!(printable("\u{1b}]0;x\u{7}é"), "\\u{1b}]0;x\\u{7}é");
+        assert_eq!(printable("two\nlines"), "two\nlines");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use crate::Failure;
+use crate::{Failure, failure::printable};
 
 /// Writes text to standard output, as one piece.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
@@ -26,7 +26,7 @@ pub(crate) fn complain(text: &str) {
 /// Tells the reader how words were understood.
 pub(crate) fn notes(notes: &[String]) {
     for note in notes {
-        eprintln!("note: {note}");
+        eprintln!("note: {}", printable(note));
     }
 }
 

@@ -1,5 +1,7 @@
 //! Columns.
 
+use crate::failure::printable;
+
 /// Docker's widths: a column has at least this many characters,
 const NARROWEST: usize = 10;
 /// and this many blanks after its widest cell.
@@ -25,7 +27,7 @@ pub(super) fn aligned(lines: &[String]) -> String {
     let mut text = String::new();
     for row in &rows {
         for (column, cell) in row.iter().enumerate() {
-            text.push_str(cell);
+            text.push_str(&printable(cell));
             if column + 1 < row.len() {
                 let blank = widths[column] - cell.chars().count();
                 text.extend(std::iter::repeat_n(' ', blank));
