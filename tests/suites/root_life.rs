@@ -209,14 +209,14 @@ fn client_of_exec_that_is_killed_takes_its_command_along_and_nothing_else() {
     let on_a_terminal = |script: &str| {
         let mut terminal = Terminal::start(
             &hull,
-            &format!("exec hull exec -it x sh -c 'echo up; {script}'"),
+            &format!("exec hull exec -it x sh -c '{script}'"),
         );
         terminal.expect("up");
         terminal.kill();
     };
     hull.ok("hull exec -d x sleep 2001");
-    on_a_terminal("exec sleep 2002");
-    on_a_terminal("trap \"\" HUP; exec sleep 2003");
+    on_a_terminal("echo up; exec sleep 2002");
+    on_a_terminal("trap \"\" HUP; echo up; exec sleep 2003");
     let client = hull.spawn("exec hull exec x sleep 2004");
     eventually("it runs", || runs(&hull, "x", "sleep 2004"));
     client.signal(rustix::process::Signal::KILL);
