@@ -207,10 +207,8 @@ fn client_of_exec_that_is_killed_takes_its_command_along_and_nothing_else() {
     let hull = Hull::with_busybox();
     hull.ok("hull run -d --name x --network none busybox sleep 1000");
     let on_a_terminal = |script: &str| {
-        let mut terminal = Terminal::start(
-            &hull,
-            &format!("exec hull exec -it x sh -c '{script}'"),
-        );
+        let mut terminal =
+            Terminal::start(&hull, &format!("exec hull exec -it x sh -c '{script}'"));
         terminal.expect("up");
         terminal.kill();
     };
