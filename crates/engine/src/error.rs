@@ -15,6 +15,8 @@ pub enum EngineError {
     #[error(transparent)]
     Image(#[from] hull_image::ImageError),
     #[error(transparent)]
+    Files(#[from] hull_fs::FsError),
+    #[error(transparent)]
     Snapshot(#[from] hull_snapshot::SnapshotError),
     #[error(transparent)]
     Trust(#[from] hull_trust::TrustError),
@@ -165,6 +167,7 @@ impl EngineError {
         match self {
             Self::State(error) => error.kind(),
             Self::Image(error) => error.kind(),
+            Self::Files(error) => error.kind(),
             Self::Snapshot(error) => error.kind(),
             Self::Trust(error) => error.kind(),
             Self::Volume(error) => error.kind(),

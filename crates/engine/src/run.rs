@@ -4,9 +4,10 @@ use hull_image::{Image, ImageError, Layer};
 use hull_spec::image::ImageConfig;
 use hull_state::{Container, Held, Reserved, RootDirectory, Status};
 use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
+use rustix::io::Errno;
 
 use crate::{
-    Config, Engine, EngineError, ImageSource, ImageUse, parents,
+    Config, Engine, EngineError, ImageSource, ImageUse, Listed, parents,
     pull::runs_on,
     request::{
         ContainerText, ImageName, IpcNamespace, Limits, LogMode, Namespace, NetworkMode,
@@ -181,6 +182,9 @@ impl Engine {
         }
         let held = self.hold(listed.pod.id())?;
         self.clear(&held, &listed)?;
+        if listed.config.request.remove {
+            self.forget_volatile(&listed)?;
+        }
         let container = listed.container();
         Ok(Created {
             held,
@@ -189,6 +193,28 @@ impl Engine {
             config: listed.config.clone(),
             notes: Vec::new(),
         })
+    }
+
+    /// Takes away the mark by which overlayfs knows that a layer was never synced, and refuses to mount it again: what a
+    /// container with `--rm` wrote is not promised to outlive the host's crash.
+    fn forget_volatile(&self, listed: &Listed) -> Result<(), EngineError> {
+        use rustix::fs::{Mode, OFlags};
+        let path = format!("pods/{}/{}/work", listed.pod.id(), listed.place);
+        let path = self.places().root.join(path);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let work = match rustix::fs::open(&path, flags, Mode::empty()) {
+            Ok(work) => work,
+            // Never started, or another kind of root.
+            Err(Errno::NOENT) => return Ok(()),
+            Err(source) => {
+                return Err(EngineError::File {
+                    what: "open",
+                    path,
+                    source,
+                });
+            }
+        };
+        Ok(hull_fs::remove_tree(work, "work")?)
     }
 
     /// Finds the image, or fetches it as the policy on pulling says; asks whether it may be trusted, unpacks it, and holds its
