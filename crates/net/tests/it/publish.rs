@@ -92,7 +92,8 @@ fn root_a_client_that_never_pauses_reaches_the_pod_that_comes_later() {
                     .host
                     .inside(|| Pod::attach(&networks, byte, &["5353:53/udp"]).unwrap());
                 let server = pod.netns.serve_datagrams("0.0.0.0:53");
-                assert!(ask(), "pod {byte}");
+                // The server may be slow to come on a busy machine; a translation of old that the client keeps alive would stay.
+                assert!((0..10).any(|_| ask()), "pod {byte}");
                 drop(server);
                 scene.host.inside(|| pod.detach(&networks));
                 assert!(!ask());
