@@ -26,7 +26,7 @@ mod security;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use hull_types::{ContainerName, Platform};
+use hull_types::{ContainerName, Platform, serde_through_text};
 use serde::{Deserialize, Serialize};
 
 pub use container::ContainerText;
@@ -42,7 +42,7 @@ pub use mount::{
     VolumeName,
 };
 pub use namespace::{CgroupNamespace, IpcNamespace, Namespace, Namespaces, UserNamespace};
-pub use network::{HostAddress, HostEntry, Network, NetworkMode, NetworkName};
+pub use network::{HostAddress, HostEntry, Network, NetworkMode};
 pub use pairs::{Label, Sysctl};
 pub use process::{Entrypoint, Grace, Principal, Process, Rlimit, Ulimit, User};
 pub use security::{Capability, CapabilityChoice, Seccomp, Security, SecurityOption, SystemPaths};
@@ -188,24 +188,6 @@ impl RunRequest {
         }
     }
 }
-
-/// Gives a parsed type serde through its own `FromStr` and `Display`.
-macro_rules! serde_through_text {
-    ($($type:ty),* $(,)?) => {$(
-        impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-        impl<'de> serde::Deserialize<'de> for $type {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-pub(crate) use serde_through_text;
 
 #[cfg(test)]
 mod tests {

@@ -124,7 +124,7 @@ impl Engine {
                 return needs_root("connect a container to a bridge", SHARE);
             }
             NetworkMode::Named(name) => {
-                self.networks()?.find(&name.as_str().parse()?)?;
+                self.networks()?.find(name)?;
             }
             mode @ (NetworkMode::None | NetworkMode::Host) if publishes => {
                 notes.push(format!(

@@ -461,16 +461,7 @@ fn network(
     let asked = &config.request.network;
     let network = match &asked.mode {
         NetworkMode::Bridge => None,
-        NetworkMode::Named(network) => {
-            let name = network
-                .as_str()
-                .parse()
-                .map_err(|_| EngineError::Unsupported {
-                    given: format!("--network {}", network.as_str()),
-                    hint: "none, host, bridge, container:NAME and ns:PATH are known",
-                })?;
-            Some(name)
-        }
+        NetworkMode::Named(network) => Some(network.clone()),
         NetworkMode::Default
         | NetworkMode::None
         | NetworkMode::Host

@@ -47,11 +47,6 @@ impl Lock {
         Self::attempt(file.into(), Kind::Exclusive)
     }
 
-    /// Takes a shared lock if nobody holds the exclusive one.
-    pub fn try_acquire_shared(file: impl Into<OwnedFd>) -> Result<Option<Self>, FsError> {
-        Self::attempt(file.into(), Kind::Shared)
-    }
-
     /// Waits for the exclusive lock on the file `name` in `dir`, which is made if it does not exist.
     ///
     /// If the file is removed or replaced while we wait, the lock on it means nothing any more and we begin again: when
@@ -62,22 +57,6 @@ impl Lock {
             let lock = Self::acquire(open_to_lock(dir, name)?)?;
             if lock.is_named(dir, name)? {
                 return Ok(lock);
-            }
-        }
-    }
-
-    /// Takes the exclusive lock on the file `name` in `dir` (made if it does not exist) if nobody is in the way.
-    pub fn try_acquire_at(
-        dir: impl AsFd,
-        name: impl AsRef<OsStr>,
-    ) -> Result<Option<Self>, FsError> {
-        let (dir, name) = (dir.as_fd(), plain(name.as_ref())?);
-        loop {
-            let Some(lock) = Self::try_acquire(open_to_lock(dir, name)?)? else {
-                return Ok(None);
-            };
-            if lock.is_named(dir, name)? {
-                return Ok(Some(lock));
             }
         }
     }
@@ -106,18 +85,6 @@ impl Lock {
                 source,
             }),
         }
-    }
-
-    /// Takes over a descriptor that somebody else locked, as a program does with the one it was started with.
-    ///
-    /// Locking what one holds already changes nothing: this fails if the descriptor does *not* hold the lock and another
-    /// does, and otherwise makes sure of it. The descriptor becomes close-on-exec.
-    pub fn from_fd(file: OwnedFd) -> Result<Option<Self>, FsError> {
-        let lock = Self::try_acquire(file)?;
-        if let Some(lock) = &lock {
-            lock.set_inherit(Inherit::No)?;
-        }
-        Ok(lock)
     }
 
     /// Gives out the descriptor; the lock lives as long as it and its copies do.
@@ -225,9 +192,8 @@ mod tests {
     fn asking_disturbs_nobody() {
         let (_home, dir) = home();
         assert!(!held(&dir));
-        let lock = Lock::try_acquire_at(&dir, "lock").unwrap().unwrap();
+        let lock = Lock::acquire_at(&dir, "lock").unwrap();
         assert!(held(&dir));
-        assert!(Lock::try_acquire_at(&dir, "lock").unwrap().is_none());
         drop(lock);
         assert!(!held(&dir));
         let _lock = Lock::acquire_at(&dir, "lock").unwrap();
@@ -245,10 +211,11 @@ mod tests {
         let (home, dir) = home();
         let open = || File::open(home.path().join("lock")).unwrap();
         let first = Lock::acquire_shared(open()).unwrap();
-        let second = Lock::try_acquire_shared(open()).unwrap().unwrap();
-        assert!(Lock::try_acquire_at(&dir, "lock").unwrap().is_none());
+        let second = Lock::acquire_shared(open()).unwrap();
+        let exclusive = || Lock::try_acquire(open_to_lock(dir.as_fd(), "lock".as_ref()).unwrap());
+        assert!(exclusive().unwrap().is_none());
         drop((first, second));
-        assert!(Lock::try_acquire_at(&dir, "lock").unwrap().is_some());
+        assert!(exclusive().unwrap().is_some());
     }
 
     /// Another process that has a copy of the lock's descriptor, as its standard input.
@@ -271,7 +238,6 @@ mod tests {
         let lock = Lock::acquire_at(&dir, "lock").unwrap();
         let child = process_with(lock.into_fd());
         assert!(held(&dir));
-        assert!(Lock::try_acquire_at(&dir, "lock").unwrap().is_none());
         end(child); // kill -9
         assert!(!held(&dir));
     }
@@ -302,21 +268,7 @@ mod tests {
         assert!(closes(&lock));
         lock.set_inherit(Inherit::AcrossExec).unwrap();
         assert!(!closes(&lock));
-        // What the program on the other side of the exec does.
-        let lock = Lock::from_fd(lock.into_fd()).unwrap().unwrap();
-        assert!(closes(&lock));
         assert!(held(&dir));
-    }
-
-    #[test]
-    fn descriptor_without_the_lock_is_not_taken_for_one_with() {
-        let (home, dir) = home();
-        let _lock = Lock::acquire_at(&dir, "lock").unwrap();
-        let open = File::options()
-            .write(true)
-            .open(home.path().join("lock"))
-            .unwrap();
-        assert!(Lock::from_fd(open.into()).unwrap().is_none());
     }
 
     #[test]

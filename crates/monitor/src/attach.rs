@@ -12,7 +12,10 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::{
     io::Errno,
-    net::{RecvFlags, SendFlags, recv, send},
+    net::{
+        AddressFamily, RecvFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen,
+        recv, socket_with,
+    },
 };
 
 /// The most payload in one packet.
@@ -98,28 +101,9 @@ pub fn receive(socket: impl AsFd) -> Result<Option<Vec<u8>>, Errno> {
     }
 }
 
-/// Sends one packet, waiting while the socket is full.
-pub fn send_packet(socket: impl AsFd, packet: &[u8]) -> Result<(), Errno> {
-    loop {
-        match send(&socket, packet, SendFlags::NOSIGNAL) {
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Listens on `attach` in a directory.
 pub(crate) fn listen_in(directory: &OwnedFd) -> Result<OwnedFd, Errno> {
-    use rustix::net::{
-        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
-    };
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let socket = socket()?;
     bind(&socket, &SocketAddrUnix::new(through(directory))?)?;
     listen(&socket, 16)?;
     Ok(socket)
@@ -127,17 +111,14 @@ pub(crate) fn listen_in(directory: &OwnedFd) -> Result<OwnedFd, Errno> {
 
 /// Connects to the `attach` of a pod's directory in the run directory.
 pub fn connect_in(directory: &OwnedFd) -> Result<OwnedFd, Errno> {
-    use rustix::net::{
-        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
-    };
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::SEQPACKET,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let socket = socket()?;
     connect(&socket, &SocketAddrUnix::new(through(directory))?)?;
     Ok(socket)
+}
+
+fn socket() -> Result<OwnedFd, Errno> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    socket_with(family, kind, SocketFlags::CLOEXEC, None)
 }
 
 /// An address has room for 108 bytes, a path may be longer: through the directory's descriptor it is always short.

@@ -34,7 +34,7 @@ mod sysctl;
 
 pub use attach::{Attachment, Collected, loopback_up};
 pub use error::NetError;
-pub use hosts::{ExtraHost, HostsFile, InvalidHost};
+pub use hosts::{ExtraHost, HostsFile};
 pub use network::{Network, NetworkName, Networks};
 pub use ports::{ExposedPort, InvalidPort, PortMap, Protocol, parse_expose, parse_publish};
 pub use reserve::Reservations;

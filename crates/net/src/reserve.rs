@@ -21,14 +21,15 @@ use crate::ports::{PortMap, Protocol};
 
 /// The sockets that keep a pod's published ports. Whoever holds them as long as the pod lives keeps the ports its own.
 #[derive(Debug, Default)]
-pub struct Reservations(Vec<OwnedFd>);
+pub struct Reservations(
+    #[expect(
+        dead_code,
+        reason = "they are held, and nothing else is done with them"
+    )]
+    Vec<OwnedFd>,
+);
 
 impl Reservations {
-    /// Gives the descriptors out; they are close-on-exec.
-    pub fn into_fds(self) -> Vec<OwnedFd> {
-        self.0
-    }
-
     /// Takes every port asked for and returns the maps with the ports that were taken.
     ///
     /// `owner` is asked who has a port that is in use.

@@ -29,7 +29,7 @@ use rustix::io::Errno;
 use crate::descent::{Descent, Found};
 use crate::{Options, Refusal, RootDirectory, SnapshotError};
 use attributes::Attributes;
-use pending::{Pending, times};
+use pending::Pending;
 use whiteout::Meaning;
 
 /// The highest user or group id a container has: pods get ranges of 65,536.
@@ -300,7 +300,7 @@ impl Extraction<'_> {
                 .map_err(failed("set the mode of"))?;
         }
         attributes.set(file.as_fd(), &entry.path)?;
-        rustix::fs::futimens(&file, &times(entry.mtime)).map_err(failed("set the time of"))?;
+        rustix::fs::futimens(&file, &entry.mtime.to_set()).map_err(failed("set the time of"))?;
         self.summary.size += entry.size;
         Ok(())
     }
@@ -347,7 +347,7 @@ impl Extraction<'_> {
             rustix::fs::chownat(dir, name, Some(owner(entry)), Some(group(entry)), itself)
                 .map_err(|source| fail("set the owner of", path, source))?;
         }
-        rustix::fs::utimensat(dir, name, &times(entry.mtime), itself)
+        rustix::fs::utimensat(dir, name, &entry.mtime.to_set(), itself)
             .map_err(|source| fail("set the time of", path, source))
     }
 

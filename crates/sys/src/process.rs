@@ -22,15 +22,6 @@ fn count_threads() -> Result<usize> {
     Ok(tasks.count())
 }
 
-/// Sets the execution domain (`PER_LINUX`, `PER_LINUX32`, …) and returns the former one.
-///
-/// <https://man7.org/linux/man-pages/man2/personality.2.html>
-pub fn set_personality(persona: u32) -> Result<u32> {
-    // SAFETY: the domains change what later calls answer (uname, address layout at the next exec), no memory of ours.
-    let former = call::int(unsafe { libc::personality(persona.into()) })?;
-    Ok(former.cast_unsigned())
-}
-
 /// Replaces the session keyring by a new empty one, so that the caller's keys are not inherited by what it starts.
 ///
 /// <https://man7.org/linux/man-pages/man2/keyctl.2.html>
@@ -198,13 +189,6 @@ mod tests {
         })
         .join()
         .unwrap();
-    }
-
-    #[test]
-    fn personality_is_asked_for_and_kept() {
-        const QUERY: u32 = u32::MAX;
-        let now = set_personality(QUERY).unwrap();
-        assert_eq!(set_personality(now).unwrap(), now);
     }
 
     #[test]

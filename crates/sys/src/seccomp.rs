@@ -4,7 +4,6 @@ use crate::{Errno, Result, call};
 use bitflags::bitflags;
 use libc::{c_uint, c_ushort};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::ptr;
 
 bitflags! {
     /// How a filter is attached.
@@ -81,40 +80,6 @@ pub fn load(filter: &[SockFilter], flags: SeccompFlags) -> Result<Option<OwnedFd
         Ok(None)
     } else {
         Err(Errno::SRCH)
-    }
-}
-
-/// Says whether the kernel knows the filter result `action` (`SECCOMP_RET_*`).
-pub fn action_available(action: u32) -> Result<bool> {
-    const GET_ACTION_AVAIL: c_uint = 2;
-    // SAFETY: reads one 32-bit number, which outlives the call.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, GET_ACTION_AVAIL, 0, &raw const action) };
-    match call::long(result) {
-        Ok(_) => Ok(true),
-        Err(Errno::OPNOTSUPP) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Says whether the kernel knows all of `flags`.
-pub fn flags_available(flags: SeccompFlags) -> Result<bool> {
-    const SET_MODE_FILTER: c_uint = 1;
-    // SAFETY: a null program is never read as one: the flags are checked first (EINVAL), then this pointer (EFAULT).
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            SET_MODE_FILTER,
-            flags.bits(),
-            ptr::null::<Program>(),
-        )
-    };
-    match call::long(result) {
-        Err(Errno::FAULT) => Ok(true),
-        Err(Errno::INVAL) => Ok(false),
-        Err(errno) => Err(errno),
-        // No kernel accepts a null program.
-        Ok(_) => Err(Errno::INVAL),
     }
 }
 
@@ -228,14 +193,5 @@ mod tests {
             load(&long, SeccompFlags::empty()).unwrap_err(),
             Errno::INVAL
         );
-    }
-
-    #[test]
-    fn kernel_says_which_actions_and_flags_it_knows() {
-        assert!(action_available(ALLOW).unwrap());
-        assert!(action_available(ERRNO).unwrap());
-        assert!(!action_available(0x1234_0000).unwrap());
-        assert!(flags_available(SeccompFlags::LOG | SeccompFlags::SPEC_ALLOW).unwrap());
-        assert!(!flags_available(SeccompFlags::from_bits_retain(1 << 30)).unwrap());
     }
 }

@@ -28,7 +28,8 @@ pub use signal::{InvalidSignal, Signal};
 pub use size::{ByteSize, InvalidSize};
 pub use time::{InvalidTimestamp, Timestamp};
 
-/// Gives a parsed newtype serde through its own `FromStr` and `Display`.
+/// Gives parsed types serde through their own `FromStr` and `Display`. The crate that says so needs serde.
+#[macro_export]
 macro_rules! serde_through_text {
     ($($type:ty),* $(,)?) => {$(
         impl serde::Serialize for $type {
@@ -44,4 +45,3 @@ macro_rules! serde_through_text {
         }
     )*};
 }
-pub(crate) use serde_through_text;

@@ -15,13 +15,12 @@ use std::{
 
 use hull_fs::{
     Root,
-    tar::{Entry, EntryPath, Kind, Mtime},
+    tar::{Entry, EntryPath, Kind},
 };
 use rustix::{
     fs::{
-        AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, Uid,
-        XattrFlags, chmodat, chownat, linkat, mkdirat, mkfifoat, openat, openat2, renameat, statat,
-        symlinkat, unlinkat, utimensat,
+        AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid, XattrFlags, chmodat, chownat, linkat,
+        mkdirat, mkfifoat, openat, openat2, renameat, statat, symlinkat, unlinkat, utimensat,
     },
     io::Errno,
 };
@@ -325,15 +324,20 @@ impl Place<'_> {
                 Err(source) => return Err(failed("set an attribute of")(source)),
             }
         }
-        utimensat(rustix::fs::CWD, &node, &times(entry.mtime), follow)
+        utimensat(rustix::fs::CWD, &node, &entry.mtime.to_set(), follow)
             .map_err(failed("set the time of"))
     }
 
     /// The same for a symbolic link, which has no mode and, here, no attributes.
     fn dress_entry(&self, parent: &OwnedFd, name: &[u8], entry: &Entry) -> Result<(), CopyError> {
         self.chown(parent.as_fd(), name, entry, AtFlags::SYMLINK_NOFOLLOW)?;
-        utimensat(parent, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|source| self.failed("set the time of", &entry.path, source))
+        utimensat(
+            parent,
+            name,
+            &entry.mtime.to_set(),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .map_err(|source| self.failed("set the time of", &entry.path, source))
     }
 
     fn chown(
@@ -383,17 +387,4 @@ fn is_free(parent: &OwnedFd, name: &[u8]) -> bool {
         statat(parent, name, AtFlags::SYMLINK_NOFOLLOW),
         Err(Errno::NOENT)
     )
-}
-
-fn times(mtime: Mtime) -> Timestamps {
-    Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: mtime.seconds,
-            tv_nsec: mtime.nanoseconds.into(),
-        },
-    }
 }

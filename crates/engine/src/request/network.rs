@@ -1,6 +1,6 @@
 use std::{fmt, net::IpAddr, path::PathBuf, str::FromStr};
 
-use hull_net::{ExposedPort, PortMap};
+use hull_net::{ExposedPort, NetworkName, PortMap};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -76,7 +76,14 @@ impl FromStr for NetworkMode {
             (_, Some(Ok(Joined::Container(name)))) => Ok(Self::Container(name)),
             (_, Some(Ok(Joined::Path(path)))) => Ok(Self::Path(path)),
             (_, Some(Err(error))) => Err(error),
-            (_, None) => text.parse().map(Self::Named),
+            (_, None) => match text.parse() {
+                Ok(name) => Ok(Self::Named(name)),
+                Err(_) => Err(InvalidRequest::Malformed {
+                    what: "a network",
+                    word: text.to_owned(),
+                    example: "none, host, bridge, container:NAME or ns:PATH",
+                }),
+            },
         }
     }
 }
@@ -92,39 +99,6 @@ impl fmt::Display for NetworkMode {
             Self::Container(name) => write!(f, "container:{name}"),
             Self::Path(path) => write!(f, "ns:{}", path.display()),
         }
-    }
-}
-
-/// The name of a network somebody made: starts with a letter or digit, then `[a-zA-Z0-9_.-]`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NetworkName(String);
-
-impl NetworkName {
-    /// Returns the name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for NetworkName {
-    type Err = InvalidRequest;
-    fn from_str(text: &str) -> Result<Self, InvalidRequest> {
-        let good = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
-        let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if starts && text.len() <= 128 && text.bytes().all(good) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(InvalidRequest::Malformed {
-            what: "a network",
-            word: text.to_owned(),
-            example: "none, host, bridge, container:NAME or ns:PATH",
-        })
-    }
-}
-
-impl fmt::Display for NetworkName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -181,7 +155,7 @@ impl fmt::Display for HostEntry {
     }
 }
 
-serde_through_text!(NetworkMode, NetworkName, HostEntry);
+serde_through_text!(NetworkMode, HostEntry);
 
 #[cfg(test)]
 mod tests {

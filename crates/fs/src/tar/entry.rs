@@ -5,6 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use rustix::fs::{Timespec, Timestamps, UTIME_OMIT};
+
 use super::Problem;
 
 /// One entry of an archive. The reader fills it; whoever writes an archive makes it.
@@ -102,6 +104,22 @@ pub struct Mtime {
     pub seconds: i64,
     /// 0..1,000,000,000.
     pub nanoseconds: u32,
+}
+
+impl Mtime {
+    /// Returns what sets this as the time of the last change, and leaves that of the last access.
+    pub fn to_set(self) -> Timestamps {
+        Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: self.seconds,
+                tv_nsec: i64::from(self.nanoseconds),
+            },
+        }
+    }
 }
 
 /// An extended attribute.

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use hull_fs::tar::{Entry, EntryPath, Mtime, Xattr};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, XattrFlags};
 
 use super::Process;
 use super::attributes::{self, Attributes};
@@ -87,7 +87,7 @@ impl Pending {
             rustix::fs::chmodat(dir, name, Mode::from_raw_mode(self.mode), AtFlags::empty())
                 .map_err(failed("set the mode of"))?;
         }
-        rustix::fs::utimensat(dir, name, &times(self.mtime), AtFlags::SYMLINK_NOFOLLOW)
+        rustix::fs::utimensat(dir, name, &self.mtime.to_set(), AtFlags::SYMLINK_NOFOLLOW)
             .map_err(failed("set the time of"))
     }
 
@@ -135,7 +135,7 @@ impl Pending {
             rustix::fs::fsetxattr(dir, name, b"y", XattrFlags::empty())
                 .map_err(failed("mark as opaque"))?;
         }
-        rustix::fs::futimens(dir, &times(self.mtime)).map_err(failed("set the time of"))
+        rustix::fs::futimens(dir, &self.mtime.to_set()).map_err(failed("set the time of"))
     }
 
     fn must_set_owner(&self, process: Process) -> bool {
@@ -144,19 +144,5 @@ impl Pending {
 
     fn must_set_mode(&self) -> bool {
         self.made != Some(self.mode)
-    }
-}
-
-/// Sets the time of the last change and leaves that of the last access.
-pub(super) fn times(mtime: Mtime) -> Timestamps {
-    Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: mtime.seconds,
-            tv_nsec: i64::from(mtime.nanoseconds),
-        },
     }
 }

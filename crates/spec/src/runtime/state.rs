@@ -36,15 +36,3 @@ pub enum Status {
     Paused,
     Stopped,
 }
-
-/// What a seccomp agent is sent beside the descriptors.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ContainerProcessState {
-    pub oci_version: String,
-    pub fds: Vec<String>,
-    pub pid: i32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<String>,
-    pub state: State,
-}
