@@ -1,28 +1,37 @@
 //! One container from its start to its end.
+//!
+//! ```text
+//!   start   group ─ streams ─ created ─ connected ─ started ─ socket       what fails takes back what was made
+//!   watch   turn the streams, forward signals, until init has ended
+//!   finish  kill the rest ─ write the end ─ reap ─ take away connection, group, ids, socket, pod
+//! ```
 
-use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::{Path, PathBuf},
-};
+mod connection;
+mod files;
+mod group;
+mod socket;
+mod stdio;
 
-use hull_cgroup::{CgroupError, Group, GroupPath, Hierarchies, Limits};
-use hull_net::{Attachment, Networks, Reservations};
-use hull_runtime::{Created, Join, Launch, RootFs, Running, Stdio, TerminalSize, seccomp};
+use std::os::fd::{AsFd, OwnedFd};
+
+use hull_cgroup::{CgroupError, Group};
+use hull_runtime::{Join, Launch, Running, seccomp};
 use hull_state::{Exit, Held, Run, Store};
 use hull_sys::signal::{self, SignalSet};
-use hull_types::{PodId, Signal, Timestamp};
+use hull_types::{Signal, Timestamp};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
-    pipe::{PipeFlags, pipe_with},
     process::{WaitId, WaitIdOptions, pidfd_send_signal, waitid},
 };
 
 use crate::{
-    Descriptors, Failure, Filter, HIERARCHIES, Handover, ID_CLAIMS, JoinKind, JoinNamespace,
-    LogWriter, MonitorError, Report, Rootfs, Stream, attach,
-    streams::{Source, Streams},
+    Descriptors, Failure, Filter, Handover, ID_CLAIMS, JoinKind, JoinNamespace, MonitorError,
+    Report, streams::Streams,
 };
+use connection::Connection;
+use files::Files;
+use stdio::Ends;
 
 /// The signals that are passed on to the container: all that somebody may send and a process may take.
 const FORWARDED: [Signal; 8] = [
@@ -143,10 +152,9 @@ impl<'a> Supervised<'a> {
         stdin: Option<OwnedFd>,
     ) -> Result<Self, MonitorError> {
         let signals = take_signals()?;
-        let files = PodFiles::open(order)?;
+        let files = Files::open(order)?;
         let mut warnings = Vec::new();
-        let group = make_group(order, &mut warnings)?;
-        let undo = UndoGroup(group);
+        let group = group::make(order, &mut warnings)?;
         let (stdio, ends) = Ends::make(order, stdin)?;
         let launch = Launch {
             spec: &order.spec,
@@ -156,7 +164,7 @@ impl<'a> Supervised<'a> {
                 .iter()
                 .map(|(path, text)| (path.clone(), text.clone().into_bytes()))
                 .collect(),
-            cgroup: undo.0.as_ref(),
+            cgroup: group.group(),
             stdio,
             filter: filter(order)?,
             devices: Vec::new(),
@@ -182,14 +190,14 @@ impl<'a> Supervised<'a> {
                     .and_then(|connection| serde_json::to_value(&connection.attachment).ok()),
             },
         )?;
-        let mut streams = ends.streams(LogWriter::new(files.container, order.log), terminal);
+        let mut streams = ends.streams(files.log(order), terminal);
         if order.attachable {
-            streams.listen(listen(order)?);
+            streams.listen(socket::listen(order)?);
         }
         Ok(Self {
             order,
             running,
-            group: undo.keep(),
+            group: group.keep(),
             connection,
             streams,
             signals,
@@ -288,7 +296,7 @@ impl<'a> Supervised<'a> {
         }
         free_ids(self.order);
         if self.order.attachable {
-            remove_socket(self.order);
+            socket::remove(self.order);
         }
         if self.order.remove {
             let journal = held.read()?;
@@ -343,119 +351,10 @@ fn take_signals() -> Result<OwnedFd, MonitorError> {
     signal::signalfd(set).map_err(failed)
 }
 
-/// The container's directory, as the two descriptors that are needed of it.
-#[derive(Debug)]
-struct PodFiles {
-    container: OwnedFd,
-}
-
-impl PodFiles {
-    fn open(order: &Handover) -> Result<Self, MonitorError> {
-        let path = order
-            .root
-            .join(format!("pods/{}/{}", order.pod, order.place));
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let container =
-            rustix::fs::open(&path, flags, Mode::empty()).map_err(|source| MonitorError::File {
-                what: "open",
-                path,
-                source,
-            })?;
-        Ok(Self { container })
-    }
-
-    fn root(&self, order: &Handover, layers: Vec<OwnedFd>) -> Result<RootFs, MonitorError> {
-        Ok(match &order.rootfs {
-            Rootfs::Overlay => RootFs::Overlay {
-                lower: layers,
-                scratch: duplicate(self.container.as_fd())?,
-                idmap: order
-                    .spec
-                    .linux
-                    .as_ref()
-                    .is_some_and(|linux| !linux.uid_mappings.is_empty()),
-                volatile: order.remove,
-            },
-            Rootfs::Host { hide } => RootFs::HostOverlay { hide: hide.clone() },
-        })
-    }
-}
-
-fn duplicate(file: BorrowedFd<'_>) -> Result<OwnedFd, MonitorError> {
-    rustix::io::fcntl_dupfd_cloexec(file, 3).map_err(|source| MonitorError::System {
-        what: "copy a descriptor",
-        source,
-    })
-}
-
 /// What the small init does first: it is a copy of this process, and must not keep our pipes and the journal's lock open.
 fn forget_descriptors() {
     // Where the kernel has no close_range(2), none of ours is close enough to matter more than a container that starts.
     hull_sys::close_range::close_from(0).ok();
-}
-
-fn make_group(order: &Handover, warnings: &mut Vec<String>) -> Result<Option<Group>, MonitorError> {
-    let Some(path) = &order.cgroup else {
-        return Ok(None);
-    };
-    let resources = order
-        .spec
-        .linux
-        .as_ref()
-        .and_then(|linux| linux.resources.as_ref());
-    let limits = resources
-        .map(Limits::try_from)
-        .transpose()
-        .map_err(hull_cgroup::CgroupError::from)?;
-    let limits = limits.unwrap_or_default();
-    let made = make_group_in(&order.hierarchies, path, &limits, warnings);
-    match made {
-        // Were hierarchies mounted or unmounted since somebody looked? Then that is looked at anew, now and by the next.
-        Err(error) => match Hierarchies::detect() {
-            Ok(found) if found != order.hierarchies => {
-                rustix::fs::unlink(HIERARCHIES).ok();
-                make_group_in(&found, path, &limits, warnings).map(Some)
-            }
-            _ => Err(error),
-        },
-        made => made.map(Some),
-    }
-}
-
-fn make_group_in(
-    hierarchies: &Hierarchies,
-    path: &GroupPath,
-    limits: &Limits,
-    warnings: &mut Vec<String>,
-) -> Result<Group, MonitorError> {
-    let mut undo = UndoGroup(Some(Group::create(hierarchies, path, limits)?));
-    if let Some(group) = &mut undo.0 {
-        let ignored = group.apply(limits)?.into_iter();
-        warnings.extend(ignored.map(|limit| {
-            format!("the limit {limit} has no effect: this kernel's cgroups do not keep it")
-        }));
-    }
-    Ok(undo.keep().expect("it was made above"))
-}
-
-/// A cgroup that is removed again unless it is kept.
-#[derive(Debug)]
-struct UndoGroup(Option<Group>);
-
-impl UndoGroup {
-    fn keep(mut self) -> Option<Group> {
-        self.0.take()
-    }
-}
-
-impl Drop for UndoGroup {
-    fn drop(&mut self) {
-        if let Some(group) = self.0.take() {
-            // What stays is found by `gc`: no record names it.
-            group.kill_all().ok();
-            group.remove().ok();
-        }
-    }
 }
 
 fn filter(order: &Handover) -> Result<hull_runtime::Filter, MonitorError> {
@@ -496,197 +395,6 @@ fn join(order: &Handover) -> Result<Join, MonitorError> {
     Ok(join)
 }
 
-/// A connection to a network; given back when it is dropped, unless that was done with [`Self::end`].
-#[derive(Debug)]
-struct Connection {
-    networks: Networks,
-    pod: PodId,
-    attachment: Attachment,
-    /// They keep the published ports ours.
-    reservations: Reservations,
-    ended: bool,
-}
-
-impl Connection {
-    fn make(
-        order: &Handover,
-        wanted: &crate::Network,
-        created: &Created,
-    ) -> Result<Self, MonitorError> {
-        let networks = Networks::open(&order.root, hull_net::Pool::default())?;
-        let network = match &wanted.name {
-            Some(name) => networks.find(name)?,
-            None => networks.default_network()?,
-        };
-        let namespace = created.namespace(hull_spec::runtime::NamespaceKind::Network)?;
-        let (attachment, reservations) =
-            networks.attach(namespace.as_fd(), &network, &order.pod, &wanted.ports)?;
-        let connection = Self {
-            networks,
-            pod: order.pod,
-            attachment,
-            reservations,
-            ended: false,
-        };
-        connection.tell_address(created, &wanted.own_names)?;
-        Ok(connection)
-    }
-
-    /// Adds the address to the container's `/etc/hosts`, which is Hull's own file; nothing of the container runs yet.
-    fn tell_address(&self, created: &Created, names: &[String]) -> Result<(), MonitorError> {
-        let path = PathBuf::from(format!("/proc/{}/root", created.pid().as_raw_nonzero()));
-        let failed = |source| MonitorError::File {
-            what: "write",
-            path: "/etc/hosts".into(),
-            source,
-        };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&path, flags, Mode::empty()).map_err(failed)?;
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC;
-        let Ok(file) = hull_fs::Root::new(root).open(Path::new("/etc/hosts"), flags, Mode::empty())
-        else {
-            return Ok(());
-        };
-        let line = format!("{}\t{}\n", self.attachment.address, names.join(" "));
-        rustix::io::write(&file, line.as_bytes()).map_err(failed)?;
-        Ok(())
-    }
-
-    fn end(mut self) -> Result<(), MonitorError> {
-        self.ended = true;
-        Ok(self
-            .networks
-            .detach(&self.pod, &self.attachment, &self.reservations)?)
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if !self.ended {
-            // What stays is found by `gc`: its pod is dead.
-            self.networks
-                .detach(&self.pod, &self.attachment, &self.reservations)
-                .ok();
-        }
-    }
-}
-
-/// The two ends of the app's standard streams.
-#[derive(Debug)]
-struct Ends {
-    sources: Vec<Source>,
-    input: Option<OwnedFd>,
-}
-
-impl Ends {
-    /// Makes what the app gets, and keeps our ends of it.
-    fn make(order: &Handover, stdin: Option<OwnedFd>) -> Result<(Stdio, Self), MonitorError> {
-        if let Some((rows, columns)) = order.terminal {
-            let stdio = Stdio::Terminal(TerminalSize { rows, columns });
-            return Ok((
-                stdio,
-                Self {
-                    sources: Vec::new(),
-                    input: None,
-                },
-            ));
-        }
-        let pipe = || {
-            pipe_with(PipeFlags::CLOEXEC).map_err(|source| MonitorError::System {
-                what: "make a pipe",
-                source,
-            })
-        };
-        let (stdin, input) = match stdin {
-            Some(stdin) => (stdin, None),
-            None if order.interactive => pipe().map(|(read, write)| (read, Some(write)))?,
-            None => (open_null()?, None),
-        };
-        let (out, stdout) = pipe()?;
-        let (err, stderr) = pipe()?;
-        let sources = vec![
-            Source {
-                stream: Stream::Stdout,
-                file: out,
-            },
-            Source {
-                stream: Stream::Stderr,
-                file: err,
-            },
-        ];
-        Ok((
-            Stdio::Streams {
-                stdin,
-                stdout,
-                stderr,
-            },
-            Self { sources, input },
-        ))
-    }
-
-    fn streams(mut self, log: LogWriter, terminal: Option<OwnedFd>) -> Streams {
-        let Some(terminal) = terminal else {
-            return Streams::new(log, self.sources, self.input, false);
-        };
-        let copy = rustix::io::fcntl_dupfd_cloexec(&terminal, 3).ok();
-        self.sources.push(Source {
-            stream: Stream::Stdout,
-            file: terminal,
-        });
-        Streams::new(log, self.sources, copy, true)
-    }
-}
-
-fn open_null() -> Result<OwnedFd, MonitorError> {
-    rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(|source| {
-        MonitorError::File {
-            what: "open",
-            path: "/dev/null".into(),
-            source,
-        }
-    })
-}
-
-/// Makes the socket for clients. Its path may be longer than the 108 bytes that an address has, so it is bound through the
-/// directory's descriptor.
-fn listen(order: &Handover) -> Result<OwnedFd, MonitorError> {
-    let path = order.run.join(format!("pods/{}", order.pod));
-    make_run_directory(order, &path).map_err(|source| MonitorError::File {
-        what: "make",
-        path: path.clone(),
-        source,
-    })?;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory =
-        rustix::fs::open(&path, flags, Mode::empty()).map_err(|source| MonitorError::File {
-            what: "open",
-            path: path.clone(),
-            source,
-        })?;
-    // A monitor that was killed left its socket.
-    rustix::fs::unlinkat(&directory, "attach", rustix::fs::AtFlags::empty()).ok();
-    attach::listen_in(&directory).map_err(|source| MonitorError::File {
-        what: "listen at",
-        path,
-        source,
-    })
-}
-
-fn make_run_directory(order: &Handover, path: &Path) -> Result<(), Errno> {
-    let exists = |result| match result {
-        Err(Errno::EXIST) => Ok(()),
-        other => other,
-    };
-    match rustix::fs::mkdir(path, Mode::RWXU) {
-        Err(Errno::NOENT) => {
-            exists(rustix::fs::mkdir(&order.run, Mode::RWXU))?;
-            exists(rustix::fs::mkdir(order.run.join("pods"), Mode::RWXU))?;
-            exists(rustix::fs::mkdir(path, Mode::RWXU))
-        }
-        other => exists(other),
-    }
-}
-
 /// Removes the volumes that nobody named. One that stays is listed, and `prune` takes it.
 fn remove_volumes(order: &Handover) {
     let volumes = hull_volume::Volumes::new(&order.root);
@@ -700,11 +408,4 @@ fn free_ids(order: &Handover) {
     if let Some(base) = order.ids {
         rustix::fs::unlink(format!("{ID_CLAIMS}/{base}")).ok();
     }
-}
-
-/// A socket that stays is found by `gc`.
-fn remove_socket(order: &Handover) {
-    let path = order.run.join(format!("pods/{}", order.pod));
-    rustix::fs::unlink(path.join("attach")).ok();
-    rustix::fs::rmdir(path).ok();
 }

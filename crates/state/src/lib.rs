@@ -21,15 +21,15 @@
 mod error;
 mod journal;
 mod lifecycle;
-mod names;
 mod pod;
+mod random_name;
 mod status;
 mod store;
 
 pub use error::StateError;
 pub use journal::{Container, Entry, Journal, PodRecord};
 pub use lifecycle::{Event, Exit, Lifecycle, Refused, Run};
-pub use names::random_name;
 pub use pod::{Held, Pod, Reserved, RootDirectory, Watched};
+pub use random_name::random_name;
 pub use status::{Observed, Status};
 pub use store::{Found, Store};
