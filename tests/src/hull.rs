@@ -157,6 +157,15 @@ impl Hull {
         ran.out.trim_end_matches('\n').to_owned()
     }
 
+    /// Runs lines of `hull run --rm --network none`, and compares what each container printed.
+    #[track_caller]
+    pub fn prints(&self, lines: &[(&str, &str)]) {
+        for (words, expected) in lines {
+            let line = format!("hull run --rm --network none {words}");
+            assert_eq!(self.ok(&line), *expected, "{line}");
+        }
+    }
+
     /// Runs a line of shell that must end with this code; returns what it complained.
     #[track_caller]
     pub fn fails(&self, code: i32, line: &str) -> String {

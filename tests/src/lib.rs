@@ -2,7 +2,7 @@
 //!
 //! A test owns a [`Hull`]: a root directory on a real disk, a shell in which `hull` is the program under test, and at its end
 //! the proof that nothing is left of it, in the kernel or on disk. The tests know Hull only by what it says and does: no crate
-//! of Hull's own is used here.
+//! of Hull's own is used here. So the crates' own tests may use this one: for [`run_cases`] and [`DockerRegistry`].
 //!
 //! ```no_run
 //! let hull = hull_suites::Hull::with_busybox();
@@ -11,7 +11,9 @@
 //! ```
 
 mod archive;
+mod cases;
 mod digest;
+mod docker_registry;
 mod hull;
 mod left;
 mod machine;
@@ -21,7 +23,9 @@ mod terminal;
 mod tree;
 
 pub use archive::{Entry, OciLayout, gzip, tar};
+pub use cases::{Case, run_cases};
 pub use digest::sha256;
+pub use docker_registry::DockerRegistry;
 pub use hull::{Child, Hull};
 pub use left::{Left, cgroup_parent};
 pub use machine::{eventually, is_root, missing, skip};

@@ -2,15 +2,6 @@
 
 use hull_suites::{Entry, Hull, OciLayout, eventually, require};
 
-/// Runs lines of `hull run --rm --network none`, and compares what the container printed.
-#[track_caller]
-fn prints(hull: &Hull, lines: &[(&str, &str)]) {
-    for (words, expected) in lines {
-        let line = format!("hull run --rm --network none {words}");
-        assert_eq!(hull.ok(&line), *expected, "{line}");
-    }
-}
-
 #[test]
 fn root_inside_is_nobody_outside() {
     let hull = Hull::with_busybox();
@@ -28,13 +19,10 @@ fn root_inside_is_nobody_outside() {
     hull.ok("hull run -d --name z --userns host busybox sleep 1000");
     assert_eq!(hull.ok(&format!("stat -c %u /proc/{}", hull.pid("z"))), "0");
     // Files of the image and new ones belong to root inside, and nothing on disk was chowned.
-    prints(
-        &hull,
-        &[(
-            "busybox sh -c 'touch /new; stat -c %u:%g /bin/busybox /new'",
-            "0:0\n0:0",
-        )],
-    );
+    hull.prints(&[(
+        "busybox sh -c 'touch /new; stat -c %u:%g /bin/busybox /new'",
+        "0:0\n0:0",
+    )]);
 }
 
 #[test]
@@ -103,8 +91,7 @@ fn seccomp_profile_can_be_given() {
 #[test]
 fn kernel_is_masked() {
     let hull = Hull::with_busybox();
-    prints(
-        &hull,
+    hull.prints(
         &[
             (
                 "busybox sh -c 'cat /proc/kcore | wc -c; cat /proc/keys | wc -c; ls /proc/scsi /sys/firmware 2>/dev/null | grep -v : | wc -w'",
@@ -133,8 +120,7 @@ fn kernel_is_masked() {
 #[test]
 fn files_and_devices_are_as_images_expect() {
     let hull = Hull::with_busybox();
-    prints(
-        &hull,
+    hull.prints(
         &[
             (
                 "busybox sh -c 'cd /dev; ls -d fd full mqueue null ptmx pts random shm stderr stdin stdout tty urandom zero 2>/dev/null | tr \"\\n\" \" \"'",
@@ -176,32 +162,28 @@ fn resource_limits_of_processes() {
     let host: u64 = hull.ok("ulimit -Hn").parse().unwrap();
     let soft = 1024.min(host);
     let hard = 524_288.min(host);
-    prints(
-        &hull,
-        &[
-            (
-                "busybox sh -c 'ulimit -Sn; ulimit -Hn'",
-                &format!("{soft}\n{hard}"),
-            ),
-            (
-                "--ulimit nofile=100:200 busybox sh -c 'ulimit -Sn; ulimit -Hn'",
-                "100\n200",
-            ),
-            ("--ulimit core=0 busybox sh -c 'ulimit -c'", "0"),
-            (
-                "--oom-score-adj 500 busybox cat /proc/self/oom_score_adj",
-                "500",
-            ),
-        ],
-    );
+    hull.prints(&[
+        (
+            "busybox sh -c 'ulimit -Sn; ulimit -Hn'",
+            &format!("{soft}\n{hard}"),
+        ),
+        (
+            "--ulimit nofile=100:200 busybox sh -c 'ulimit -Sn; ulimit -Hn'",
+            "100\n200",
+        ),
+        ("--ulimit core=0 busybox sh -c 'ulimit -c'", "0"),
+        (
+            "--oom-score-adj 500 busybox cat /proc/self/oom_score_adj",
+            "500",
+        ),
+    ]);
     hull.fails(125, "hull run --rm --ulimit nosuch=1 busybox true");
 }
 
 #[test]
 fn kernel_parameters_of_the_namespaces() {
     let hull = Hull::with_busybox();
-    prints(
-        &hull,
+    hull.prints(
         &[
             (
                 "--sysctl net.ipv4.ip_unprivileged_port_start=81 busybox cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
@@ -229,8 +211,7 @@ fn kernel_parameters_of_the_namespaces() {
 #[test]
 fn devices_are_given_by_name() {
     let hull = Hull::with_busybox();
-    prints(
-        &hull,
+    hull.prints(
         &[(
             "--device /dev/zero:/dev/nought busybox sh -c 'head -c 4 /dev/nought | wc -c; stat -c %t:%T /dev/nought'",
             "4\n1:5",
@@ -238,8 +219,7 @@ fn devices_are_given_by_name() {
     );
     // A directory stands for what is in it; the letters bind even who has a node.
     hull.ok("mkdir -p devs/deep && mknod devs/one c 1 5 && mknod devs/deep/two c 10 229");
-    prints(
-        &hull,
+    hull.prints(
         &[
             (
                 "--device $T/devs:/dev/mine busybox sh -c 'cd /dev/mine; stat -c %t:%T one deep/two'",
@@ -258,8 +238,7 @@ fn devices_are_given_by_name() {
     hull.fails(125, "hull run --rm --device /etc/passwd busybox true");
     hull.fails(125, "hull run --rm --device /dev/nosuch busybox true");
     // Not listed: not to be opened, not even by its own node.
-    prints(
-        &hull,
+    hull.prints(
         &[(
             "--userns host --cap-add MKNOD busybox sh -c 'mknod /kmsg c 1 11 && cat /kmsg 2>&1 | head -c 0; head -c 1 /kmsg 2>/dev/null || echo refused'",
             "refused",
@@ -271,8 +250,7 @@ fn devices_are_given_by_name() {
 fn privileged_is_root_on_the_host_and_says_so() {
     let hull = Hull::with_busybox();
     let all = hull.ok("grep CapBnd: /proc/self/status | cut -f2");
-    prints(
-        &hull,
+    hull.prints(
         &[
             (
                 "--privileged busybox sh -c 'grep CapEff: /proc/self/status | cut -f2'",
@@ -302,8 +280,7 @@ fn privileged_is_root_on_the_host_and_says_so() {
 #[test]
 fn who_may_mount_takes_no_mask_off_and_writes_nothing_read_only() {
     let hull = Hull::with_busybox();
-    prints(
-        &hull,
+    hull.prints(
         &[
             (
                 "--cap-add SYS_ADMIN busybox sh -c 'umount /proc/kcore || umount -l /sys/firmware || umount -l /proc || mount -t proc p /tmp || echo refused' 2>/dev/null",
@@ -344,27 +321,24 @@ fn who_may_mount_takes_no_mask_off_and_writes_nothing_read_only() {
 fn namespaces_are_shared_when_named() {
     let hull = Hull::with_busybox();
     let own = |kind: &str| hull.ok(&format!("readlink /proc/self/ns/{kind}"));
-    prints(
-        &hull,
-        &[
-            (
-                "--pid host busybox sh -c '[ $$ != 1 ] && readlink /proc/self/ns/pid'",
-                own("pid").as_str(),
-            ),
-            (
-                "--ipc host busybox readlink /proc/self/ns/ipc",
-                own("ipc").as_str(),
-            ),
-            (
-                "--uts host busybox readlink /proc/self/ns/uts",
-                own("uts").as_str(),
-            ),
-            (
-                "--cgroupns host busybox readlink /proc/self/ns/cgroup",
-                own("cgroup").as_str(),
-            ),
-        ],
-    );
+    hull.prints(&[
+        (
+            "--pid host busybox sh -c '[ $$ != 1 ] && readlink /proc/self/ns/pid'",
+            own("pid").as_str(),
+        ),
+        (
+            "--ipc host busybox readlink /proc/self/ns/ipc",
+            own("ipc").as_str(),
+        ),
+        (
+            "--uts host busybox readlink /proc/self/ns/uts",
+            own("uts").as_str(),
+        ),
+        (
+            "--cgroupns host busybox readlink /proc/self/ns/cgroup",
+            own("cgroup").as_str(),
+        ),
+    ]);
     hull.ok("hull run -d --name x --network none -h there busybox sleep 1000");
     for (option, kind) in [
         ("pid", "pid"),

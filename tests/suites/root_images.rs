@@ -1,6 +1,6 @@
 //! Images from everywhere, into a store that others can read.
 
-use hull_suites::{Child, Entry, Hull, OciLayout, eventually, gzip, require, tar};
+use hull_suites::{DockerRegistry, Entry, Hull, OciLayout, eventually, gzip, require, tar};
 
 fn layout(hull: &Hull, name: &str) {
     OciLayout::default()
@@ -166,45 +166,31 @@ fn saved_images_come_back() {
     }
 }
 
-fn registry(hull: &Hull, port: u16) -> Child {
-    hull.write(
-        "registry.yml",
-        format!("version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}/data}}}}\nhttp: {{addr: \"127.0.0.1:{port}\"}}\n", hull.dir().display()),
-    );
-    let child = hull.spawn("exec docker-registry serve registry.yml");
-    eventually("the registry answers", || {
-        hull.sh(&format!("curl -sf http://127.0.0.1:{port}/v2/"))
-            .code
-            == 0
-    });
-    child
-}
-
 #[test]
 fn registry_on_loopback_is_pulled_from() {
-    require!("docker-registry", "skopeo", "curl");
+    require!("skopeo");
     let hull = Hull::new();
-    let _registry = registry(&hull, 5000);
+    let Some(registry) = DockerRegistry::start(hull.dir(), "") else {
+        return;
+    };
+    let name = registry.name("team/shop");
     layout(&hull, "shop:1");
-    hull.ok(
-        "skopeo copy -q --dest-tls-verify=false oci:oci:shop:1 docker://127.0.0.1:5000/team/shop:1",
-    );
-    hull.ok("hull pull 127.0.0.1:5000/team/shop:1");
-    whole_life(&hull, "127.0.0.1:5000/team/shop:1");
-    let digest = hull.ok("skopeo inspect --tls-verify=false --format '{{.Digest}}' docker://127.0.0.1:5000/team/shop:1");
-    hull.ok("hull rmi 127.0.0.1:5000/team/shop:1 && hull gc");
+    hull.ok(&format!(
+        "skopeo copy -q --dest-tls-verify=false oci:oci:shop:1 docker://{name}:1"
+    ));
+    hull.ok(&format!("hull pull {name}:1"));
+    whole_life(&hull, &format!("{name}:1"));
+    let digest = hull.ok(&format!(
+        "skopeo inspect --tls-verify=false --format '{{{{.Digest}}}}' docker://{name}:1"
+    ));
+    hull.ok(&format!("hull rmi {name}:1 && hull gc"));
     assert!(
-        hull.ok(&format!(
-            "hull run --rm --network none 127.0.0.1:5000/team/shop@{digest}"
-        ))
-        .contains("busybox")
+        hull.ok(&format!("hull run --rm --network none {name}@{digest}"))
+            .contains("busybox")
     );
     let wrong = "0".repeat(64);
-    hull.fails(
-        1,
-        &format!("hull pull 127.0.0.1:5000/team/shop@sha256:{wrong}"),
-    );
-    hull.fails(1, "hull pull 127.0.0.1:5000/team/nosuch");
+    hull.fails(1, &format!("hull pull {name}@sha256:{wrong}"));
+    hull.fails(1, &format!("hull pull {name}-nosuch"));
     hull.fails(1, "timeout 30 hull pull 127.0.0.1:1/x");
 }
 

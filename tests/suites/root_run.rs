@@ -3,15 +3,6 @@
 use hull_suites::{Hull, Terminal, eventually, require};
 use rustix::process::Signal;
 
-/// Runs lines of `hull run --rm --network none`, and compares what the container printed.
-#[track_caller]
-fn prints(hull: &Hull, lines: &[(&str, &str)]) {
-    for (words, expected) in lines {
-        let line = format!("hull run --rm --network none {words}");
-        assert_eq!(hull.ok(&line), *expected, "{line}");
-    }
-}
-
 #[test]
 fn exit_codes_are_dockers() {
     let hull = Hull::with_busybox();
@@ -59,28 +50,25 @@ fn streams_are_the_callers() {
 fn environment_is_the_images_the_files_and_the_words() {
     let hull = Hull::with_busybox();
     hull.write("env", "# a comment\nA=from file\nB=2\n\nPASSED\nABSENT\n");
-    prints(
-        &hull,
-        &[
-            ("-e A=1 -e B='x y' busybox sh -c 'echo $A,$B'", "1,x y"),
-            (
-                "--env-file env busybox sh -c 'echo $A,$B,${ABSENT-none}'",
-                "from file,2,none",
-            ),
-            ("--env-file env -e A=word busybox sh -c 'echo $A'", "word"),
-            (
-                "busybox sh -c 'echo $PATH'",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            ),
-            ("busybox sh -c 'echo $HOME'", "/root"),
-            ("-u nobody busybox sh -c 'echo $HOME'", "/home"),
-            ("-h box busybox sh -c 'echo $HOSTNAME'", "box"),
-            (
-                "busybox sh -c 'echo ${HULL_ROOT-unset}${T-unset}'",
-                "unsetunset",
-            ),
-        ],
-    );
+    hull.prints(&[
+        ("-e A=1 -e B='x y' busybox sh -c 'echo $A,$B'", "1,x y"),
+        (
+            "--env-file env busybox sh -c 'echo $A,$B,${ABSENT-none}'",
+            "from file,2,none",
+        ),
+        ("--env-file env -e A=word busybox sh -c 'echo $A'", "word"),
+        (
+            "busybox sh -c 'echo $PATH'",
+            "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        ),
+        ("busybox sh -c 'echo $HOME'", "/root"),
+        ("-u nobody busybox sh -c 'echo $HOME'", "/home"),
+        ("-h box busybox sh -c 'echo $HOSTNAME'", "box"),
+        (
+            "busybox sh -c 'echo ${HULL_ROOT-unset}${T-unset}'",
+            "unsetunset",
+        ),
+    ]);
     assert_eq!(
         hull.ok("PASSED=on hull run --rm -e PASSED --env-file env busybox sh -c 'echo $PASSED'"),
         "on"
@@ -90,38 +78,32 @@ fn environment_is_the_images_the_files_and_the_words() {
 #[test]
 fn user_is_found_by_name_and_number() {
     let hull = Hull::with_busybox();
-    prints(
-        &hull,
-        &[
-            ("busybox id -u", "0"),
-            ("-u nobody busybox sh -c 'id -u; id -g'", "65534\n65534"),
-            ("-u 1000 busybox sh -c 'id -u; id -g'", "1000\n0"),
-            ("-u 1000:50 busybox sh -c 'id -u; id -g'", "1000\n50"),
-            ("-u nobody:staff busybox sh -c 'id -u; id -g'", "65534\n50"),
-            (
-                "-u 1000 --group-add staff --group-add 777 busybox id -G",
-                "0 50 777",
-            ),
-            ("-w /tmp busybox pwd", "/tmp"),
-            ("-w /made/here busybox pwd", "/made/here"),
-        ],
-    );
+    hull.prints(&[
+        ("busybox id -u", "0"),
+        ("-u nobody busybox sh -c 'id -u; id -g'", "65534\n65534"),
+        ("-u 1000 busybox sh -c 'id -u; id -g'", "1000\n0"),
+        ("-u 1000:50 busybox sh -c 'id -u; id -g'", "1000\n50"),
+        ("-u nobody:staff busybox sh -c 'id -u; id -g'", "65534\n50"),
+        (
+            "-u 1000 --group-add staff --group-add 777 busybox id -G",
+            "0 50 777",
+        ),
+        ("-w /tmp busybox pwd", "/tmp"),
+        ("-w /made/here busybox pwd", "/made/here"),
+    ]);
 }
 
 #[test]
 fn names_of_the_host_and_the_container() {
     let hull = Hull::with_busybox();
-    prints(
-        &hull,
-        &[
-            ("-h box busybox hostname", "box"),
-            ("-h box busybox cat /etc/hostname", "box"),
-            (
-                "--domainname dom busybox cat /proc/sys/kernel/domainname",
-                "dom",
-            ),
-        ],
-    );
+    hull.prints(&[
+        ("-h box busybox hostname", "box"),
+        ("-h box busybox cat /etc/hostname", "box"),
+        (
+            "--domainname dom busybox cat /proc/sys/kernel/domainname",
+            "dom",
+        ),
+    ]);
     let id = hull.ok("hull run -d --name web --cidfile cid busybox sleep 1000");
     assert_eq!(id.len(), 64);
     assert_eq!(hull.ok("cat cid"), id);
@@ -147,8 +129,7 @@ fn names_of_the_host_and_the_container() {
 fn volumes_binds_and_tmpfs() {
     let hull = Hull::with_busybox();
     hull.write("d/f", "content");
-    prints(
-        &hull,
+    hull.prints(
         &[
             ("-v $T/d:/d busybox cat /d/f", "content"),
             ("-v ./d:/d busybox cat /d/f", "content"),
@@ -225,13 +206,10 @@ fn labels_annotations_and_what_inspect_says_of_them() {
 #[test]
 fn init_reaps_and_passes_signals_on() {
     let hull = Hull::with_busybox();
-    prints(
-        &hull,
-        &[
-            ("busybox sh -c 'echo $$'", "1"),
-            ("--init busybox sh -c '[ $$ != 1 ] && echo other'", "other"),
-        ],
-    );
+    hull.prints(&[
+        ("busybox sh -c 'echo $$'", "1"),
+        ("--init busybox sh -c '[ $$ != 1 ] && echo other'", "other"),
+    ]);
     let zombies = hull.sh(
         "hull run --rm --init busybox sh -c 'for i in 1 2 3; do (sleep 0.05 &); done; sleep 0.4; ps -o stat | grep -c Z'",
     );
@@ -384,8 +362,7 @@ fn image_configuration_is_honoured() {
         }))
         .write(&hull.dir().join("oci"), "shop:1");
     hull.ok("hull load -i oci");
-    prints(
-        &hull,
+    hull.prints(
         &[
             ("shop:1", "entry cmd"),
             ("shop:1 other words", "entry other words"),

@@ -1,14 +1,9 @@
 //! Pulling from Debian's docker-registry on this machine, filled by skopeo from Hull's own store.
 
-use std::{
-    cell::RefCell,
-    net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, rc::Rc};
 
 use hull_engine::{Descriptor, EngineError, Progress, request::PullPolicy};
+use hull_suites::DockerRegistry;
 use hull_types::{Digest, ErrorKind, Reference};
 
 use crate::home::{Home, home, said, write};
@@ -18,73 +13,23 @@ pub(crate) const CASES: &[crate::Case] = crate::cases![
     root_what_cannot_be_pulled_says_why,
 ];
 
-struct Registry {
-    child: Child,
-    port: u16,
+fn registry(home: &Home) -> Option<DockerRegistry> {
+    DockerRegistry::start(&home.path("."), "")
 }
 
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Registry {
-    fn start(home: &Home) -> Option<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let config = home.path("registry.yml");
-        write(
-            &config,
-            &format!(
-                "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n",
-                home.path("registry").display()
-            ),
-        );
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let child = match child {
-            Ok(child) => child,
-            Err(error) => {
-                eprintln!("skipped: cannot start docker-registry: {error}");
-                return None;
-            }
-        };
-        let registry = Self { child, port };
-        let end = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(Instant::now() < end, "docker-registry does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(registry)
-    }
-
-    fn name(&self, image: &str) -> String {
-        format!("127.0.0.1:{}/{image}", self.port)
-    }
-
-    /// Copies an image of the store there.
-    fn push(&self, home: &Home, image: &str, name: &str) {
-        let full = home.engine.images().unwrap().reference(image).unwrap();
-        let from = format!("oci:{}:{full}", home.path("hull/images").display());
-        let to = format!("docker://{}", self.name(name));
-        said(&[
-            "skopeo",
-            "copy",
-            "-q",
-            "--dest-tls-verify=false",
-            &from,
-            &to,
-        ]);
-    }
+/// Copies an image of the store to a registry.
+fn push(registry: &DockerRegistry, home: &Home, image: &str, name: &str) {
+    let full = home.engine.images().unwrap().reference(image).unwrap();
+    let from = format!("oci:{}:{full}", home.path("hull/images").display());
+    let to = format!("docker://{}", registry.name(name));
+    said(&[
+        "skopeo",
+        "copy",
+        "-q",
+        "--dest-tls-verify=false",
+        &from,
+        &to,
+    ]);
 }
 
 /// Notes what it is told.
@@ -113,10 +58,10 @@ impl Progress for Notes {
 
 fn root_an_image_is_pulled_run_and_found_up_to_date() {
     let Some(home) = home() else { return };
-    let Some(registry) = Registry::start(&home) else {
+    let Some(registry) = registry(&home) else {
         return;
     };
-    registry.push(&home, "busybox", "team/app:1");
+    push(&registry, &home, "busybox", "team/app:1");
     let name = registry.name("team/app:1");
     let original = home.engine.images().unwrap().resolve("busybox").unwrap();
     home.engine
@@ -145,7 +90,7 @@ fn root_an_image_is_pulled_run_and_found_up_to_date() {
     assert!(notes.0.take().is_empty(), "nothing was fetched");
     // The name moves on.
     home.import("next", |tree| write(tree.join("next"), ""));
-    registry.push(&home, "next", "team/app:1");
+    push(&registry, &home, "next", "team/app:1");
     assert!(home.engine.pull(&name, None).unwrap().changed);
     request.name = Some("newer".parse().unwrap());
     request.pull = PullPolicy::Never;
@@ -167,10 +112,10 @@ fn root_an_image_is_pulled_run_and_found_up_to_date() {
 
 fn root_what_cannot_be_pulled_says_why() {
     let Some(home) = home() else { return };
-    let Some(registry) = Registry::start(&home) else {
+    let Some(registry) = registry(&home) else {
         return;
     };
-    registry.push(&home, "busybox", "team/app:1");
+    push(&registry, &home, "busybox", "team/app:1");
     home.engine
         .pull(&registry.name("team/app:1"), None)
         .unwrap();

@@ -2,28 +2,18 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use crate::server::{address_of_this_machine, forward};
 use crate::{reference, sha256};
 use hull_registry::{Client, Credential, Credentials, Options, RegistryError};
 use hull_spec::image::{Document, Manifest};
+use hull_suites::DockerRegistry;
 
-/// A registry until it is dropped.
 struct Registry {
-    child: Child,
-    port: u16,
+    server: DockerRegistry,
     directory: tempfile::TempDir,
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }
 
 fn write(path: &Path, text: &str) {
@@ -36,45 +26,8 @@ fn write(path: &Path, text: &str) {
 /// Starts one with these lines added to its configuration, or says what is missing.
 fn start(extra: impl Fn(&Path) -> String) -> Option<Registry> {
     let directory = tempfile::tempdir().unwrap();
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let root = directory.path();
-    let config = root.join("config.yml");
-    let (store, extra) = (root.join("store"), extra(root));
-    write(
-        &config,
-        &format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n{extra}",
-            store.display()
-        ),
-    );
-    let child = Command::new("docker-registry")
-        .arg("serve")
-        .arg(&config)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    let child = match child {
-        Ok(child) => child,
-        Err(error) => {
-            eprintln!("skipped: cannot start docker-registry (Debian: docker-registry): {error}");
-            return None;
-        }
-    };
-    let registry = Registry {
-        child,
-        port,
-        directory,
-    };
-    let until = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "docker-registry does not listen");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Some(registry)
+    let server = DockerRegistry::start(directory.path(), &extra(directory.path()))?;
+    Some(Registry { server, directory })
 }
 
 /// Makes an OCI layout with one layer of some size and copies it to the registry.
@@ -113,7 +66,7 @@ fn fill(registry: &Registry, more: &[&str]) -> Option<Vec<u8>> {
             r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{manifest_digest}","size":{manifest_size},"annotations":{{"org.opencontainers.image.ref.name":"one"}}}}]}}"#
         ),
     );
-    let target = format!("docker://127.0.0.1:{}/team/app:1", registry.port);
+    let target = format!("docker://127.0.0.1:{}/team/app:1", registry.server.port());
     let source = format!("oci:{}:one", layout.display());
     let skopeo = Command::new("skopeo")
         .args([
@@ -199,9 +152,9 @@ fn a_plain_registry_gives_everything() {
         return;
     };
     let client = Client::new(options(Credentials::none())).unwrap();
-    pull(&client, registry.port, &layer);
+    pull(&client, registry.server.port(), &layer);
     client
-        .check(&format!("127.0.0.1:{}", registry.port))
+        .check(&format!("127.0.0.1:{}", registry.server.port()))
         .unwrap();
 }
 
@@ -230,12 +183,12 @@ fn a_password_opens_a_registry() {
         &file,
         &format!(
             r#"{{"auths":{{"127.0.0.1:{}":{{"auth":"YWxpY2U6c2VjcmV0"}}}}}}"#,
-            registry.port
+            registry.server.port()
         ),
     );
     let client = Client::new(options(Credentials::files(vec![file]))).unwrap();
-    pull(&client, registry.port, &layer);
-    let name = reference(&format!("127.0.0.1:{}/team/app:1", registry.port));
+    pull(&client, registry.server.port(), &layer);
+    let name = reference(&format!("127.0.0.1:{}/team/app:1", registry.server.port()));
     let error = Client::new(options(Credentials::none()))
         .unwrap()
         .manifest(&name)
@@ -301,10 +254,10 @@ fn certificates_are_checked() {
     // Loopback needs no certificate, and its TLS is noticed.
     pull(
         &Client::new(options(Credentials::none())).unwrap(),
-        registry.port,
+        registry.server.port(),
         &layer,
     );
-    let port = forward(&address, registry.port);
+    let port = forward(&address, registry.server.port());
     let name = reference(&format!("{address}:{port}/team/app:1"));
     let with = |certificates: Option<PathBuf>| {
         Client::new(Options {

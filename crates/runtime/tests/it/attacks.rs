@@ -5,8 +5,8 @@ use std::path::Path;
 use hull_runtime::Stdio;
 use hull_spec::runtime::Spec;
 
-use crate::Case;
 use crate::support::{Ended, Group, Home, bind, run, run_with, spec};
+use hull_suites::Case;
 
 pub(crate) const CASES: &[Case] = &[
     ("root_masks_stay_on", masks_stay_on),

@@ -1,7 +1,7 @@
 //! A container starts, is isolated, ends.
 
-use crate::Case;
 use crate::support::{BASE, Home, run, shell, spec};
+use hull_suites::Case;
 
 pub(crate) const CASES: &[Case] = &[
     ("root_true_runs", true_runs),

@@ -6,8 +6,8 @@ use hull_runtime::{Exec, Filter, Running, StartError, Stdio, Target, TerminalSiz
 use hull_spec::runtime::{Process, Spec};
 use rustix::process::{Signal, pidfd_send_signal};
 
-use crate::Case;
 use crate::support::{Ended, Group, Home, launch, pipes, spec, wait, words};
+use hull_suites::Case;
 
 pub(crate) const CASES: &[Case] = &[
     ("root_terminal_is_the_containers_own", terminal),

@@ -6,8 +6,8 @@ use hull_runtime::{RootFs, StartError};
 use hull_spec::runtime::{NamespaceKind, Spec};
 use rustix::process::geteuid;
 
-use crate::Case;
 use crate::support::{Ended, run_with, spec};
+use hull_suites::Case;
 
 pub(crate) const CASES: &[Case] = &[
     ("host_runs_the_hosts_programs", runs),

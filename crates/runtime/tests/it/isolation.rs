@@ -5,8 +5,8 @@ use std::path::Path;
 use hull_runtime::{Filter, StartError};
 use hull_spec::runtime::{Device, DeviceKind, NamespaceKind};
 
-use crate::Case;
 use crate::support::{BASE, Group, Home, bind, run, run_with, shell, spec};
+use hull_suites::Case;
 
 pub(crate) const CASES: &[Case] = &[
     ("root_no_descriptor_leaks", no_descriptor_leaks),

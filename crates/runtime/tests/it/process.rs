@@ -8,8 +8,8 @@ use hull_spec::runtime::{Rlimit, RlimitKind, Spec};
 use hull_sys::clone::{Forked, fork};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::Case;
 use crate::support::{Group, Home, launch, pipes, run, run_with, spec, words};
+use hull_suites::Case;
 
 pub(crate) const CASES: &[Case] = &[
     ("root_user_is_found_in_the_images_files", users),
