@@ -181,7 +181,7 @@ fn a_rule_for_all_is_told_to_v1_in_the_kernels_way() {
     };
     assert_eq!(v1_lines(&rule), [(true, "a".to_owned())]);
     let partly = DeviceRule {
-        access: Some(DeviceAccess::READ_WRITE),
+        access: Some("rw".parse().unwrap()),
         ..rule
     };
     assert_eq!(

@@ -42,30 +42,14 @@ impl Group {
         path: &GroupPath,
         limits: &Limits,
     ) -> Result<Self, CgroupError> {
-        Self::create_at(hierarchies, path, &places(hierarchies, limits))
-    }
-
-    /// Makes the group in every hierarchy: for containers in which a service manager works with cgroups itself.
-    pub fn create_everywhere(
-        hierarchies: &Hierarchies,
-        path: &GroupPath,
-    ) -> Result<Self, CgroupError> {
-        Self::create_at(hierarchies, path, &hierarchies.places())
-    }
-
-    fn create_at(
-        hierarchies: &Hierarchies,
-        path: &GroupPath,
-        places: &[Place],
-    ) -> Result<Self, CgroupError> {
         let mut group = Self {
             path: path.clone(),
             hierarchies: hierarchies.clone(),
             dirs: Vec::new(),
             devices_open: true,
         };
-        for place in places {
-            if let Err(error) = group.add_dir(*place) {
+        for place in places(hierarchies, limits) {
+            if let Err(error) = group.add_dir(place) {
                 // The first error is the one to tell; what stays behind is found by name.
                 let _ignored = group.remove();
                 return Err(error);

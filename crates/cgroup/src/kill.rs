@@ -36,11 +36,6 @@ impl Group {
         }
     }
 
-    /// Waits until no process is left; false when the time is over.
-    pub fn wait_until_empty(&self, at_most: Duration) -> Result<bool, CgroupError> {
-        self.wait(at_most, |group| group.is_empty())
-    }
-
     /// Kills every process, in groups below as well, frozen or not, whatever it ignores and however fast it forks. Returns when all
     /// have been sent the signal.
     pub fn kill_all(&self) -> Result<(), CgroupError> {

@@ -15,8 +15,7 @@
 //! * **memory always**: an OOM kill can only be seen there.
 //! * on v1 without a unified hierarchy: **freezer** (to kill without a race, and to pause), **cpuacct** (time used) and
 //!   **name=systemd** (else the container would die with its starter's unit).
-//! * **every other one only when a limit needs it**, also later (`apply` then moves the processes there). [`Group::create_everywhere`] joins
-//!   all, for containers that mount the hierarchies (systemd as init).
+//! * **every other one only when a limit needs it**, also later (`apply` then moves the processes there).
 //!
 //! # Joining
 //! Never by `cgroup.procs` when starting: the first such write on an idle machine waits 4–27 ms for an RCU grace period. The single-threaded

@@ -34,13 +34,13 @@ pub mod overlay;
 pub mod tar;
 
 pub use error::FsError;
-pub use lock::{Inherit, Lock};
+pub use lock::Lock;
 pub use names::{random_hex, temp_name};
 pub use owner::as_owner;
 pub use read::{list, read_at};
 pub use remove::remove_tree;
 pub use replace::{Durability, replace, replace_at};
 pub use root::Root;
-pub use undo::{Undo, UndoFailure};
+pub use undo::Undo;
 pub use unfinished::{Making, remove_unfinished};
 pub use usage::{Usage, disk_usage};

@@ -12,7 +12,6 @@ use crate::error::{place, plain};
 use hull_sys::ofd::{self, Kind};
 use hull_sys::{Errno, Result as SysResult};
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, statat};
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -20,15 +19,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Debug)]
 pub struct Lock {
     file: OwnedFd,
-}
-
-/// Whether a descriptor lives on in the program this process becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inherit {
-    /// It does: the lock passes over.
-    AcrossExec,
-    /// It is closed there.
-    No,
 }
 
 impl Lock {
@@ -90,16 +80,6 @@ impl Lock {
     /// Gives out the descriptor; the lock lives as long as it and its copies do.
     pub fn into_fd(self) -> OwnedFd {
         self.file
-    }
-
-    /// Chooses whether the descriptor, and so the lock, passes to the program this process becomes.
-    pub fn set_inherit(&self, inherit: Inherit) -> Result<(), FsError> {
-        fcntl_getfd(&self.file)
-            .and_then(|mut flags| {
-                flags.set(FdFlags::CLOEXEC, inherit == Inherit::No);
-                fcntl_setfd(&self.file, flags)
-            })
-            .map_err(|source| self.failed(source))
     }
 
     /// Gives the lock back now, even if other processes have copies of the descriptor.
@@ -258,17 +238,6 @@ mod tests {
         lock.release().unwrap();
         assert!(!held(&dir));
         end(child);
-    }
-
-    #[test]
-    fn descriptor_is_closed_by_exec_unless_told_otherwise() {
-        let (_home, dir) = home();
-        let lock = Lock::acquire_at(&dir, "lock").unwrap();
-        let closes = |lock: &Lock| fcntl_getfd(lock).unwrap().contains(FdFlags::CLOEXEC);
-        assert!(closes(&lock));
-        lock.set_inherit(Inherit::AcrossExec).unwrap();
-        assert!(!closes(&lock));
-        assert!(held(&dir));
     }
 
     #[test]

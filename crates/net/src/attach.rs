@@ -57,15 +57,6 @@ pub struct Collected {
     pub interfaces: usize,
 }
 
-/// Puts `lo` up in a network namespace: all that `--network none` has.
-pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<(), NetError> {
-    inside(netns, || {
-        Routes::open()?
-            .raise_loopback()
-            .map_err(NetError::kernel("put lo up"))
-    })
-}
-
 impl Networks {
     /// Connects the pod whose network namespace this is, and publishes its ports.
     ///
@@ -161,26 +152,6 @@ impl Networks {
     /// Removes whatever a dead pod left.
     pub fn reap(&self, pod: &PodId) -> Result<Collected, NetError> {
         self.collect(|other| other != pod)
-    }
-
-    /// Removes the bridge of a network that nobody leases an address of, and tells whether it did so. The record stays; the next
-    /// pod brings the bridge back. For `prune`, and for whoever throws a whole root directory away.
-    pub fn take_down(&self, network: &Network) -> Result<bool, NetError> {
-        let _turn = self.removing()?;
-        if !self.claims(&network.name)?.leases()?.is_empty() {
-            return Ok(false);
-        }
-        let failed =
-            |action: &str| NetError::kernel(format!("{action} the bridge {}", network.bridge));
-        let routes = Routes::open()?;
-        match routes.link(&network.bridge).map_err(failed("look for"))? {
-            Some(link) if link.mac == Some(network.mac) => {
-                routes.delete_link(link.index).map_err(failed("remove"))?
-            }
-            _ => return Ok(false),
-        }
-        Firewall::open()?.dismiss(&network.member())?;
-        Ok(true)
     }
 
     /// Removes the elements, records, leases and interfaces of pods that are not alive, on every network.

@@ -164,19 +164,6 @@ impl Firewall {
         }
     }
 
-    /// Forgets a network whose bridge is gone; that it was not known, or the table not there, is no error.
-    pub(crate) fn dismiss(&self, member: &Member) -> Result<(), NetError> {
-        let mut change = Change::of(TABLE);
-        member.remove_from(&mut change);
-        match self.change(change.finish()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(source) => Err(NetError::Firewall {
-                what: "removal of a network",
-                source,
-            }),
-        }
-    }
-
     /// Tells whether the table sends this port's connections to just this place.
     pub(crate) fn holds(&self, publication: &Publication) -> Result<bool, NetError> {
         let (map, key) = publication.key();
@@ -224,11 +211,6 @@ impl Member {
     fn add_to(&self, change: &mut Change) {
         change.add(&BRIDGES, &nft::interface_name(&self.bridge), None);
         change.add_range(&RANGES, self.subnet.base(), self.subnet.last());
-    }
-
-    fn remove_from(&self, change: &mut Change) {
-        change.remove(&BRIDGES, &nft::interface_name(&self.bridge));
-        change.remove_range(&RANGES, self.subnet.base(), self.subnet.last());
     }
 }
 

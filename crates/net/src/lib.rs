@@ -32,7 +32,7 @@ mod route;
 mod subnet;
 mod sysctl;
 
-pub use attach::{Attachment, Collected, loopback_up};
+pub use attach::{Attachment, Collected};
 pub use error::NetError;
 pub use hosts::{ExtraHost, HostsFile};
 pub use network::{Network, NetworkName, Networks};

@@ -165,11 +165,6 @@ impl Change {
         self.range(NEWSETELEM, NLM_F_CREATE, set, first, last);
     }
 
-    /// Removes a range of addresses; the whole change fails with `ENOENT` when it is not there.
-    pub(crate) fn remove_range(&mut self, set: &Set, first: Ipv4Addr, last: Ipv4Addr) {
-        self.range(DELSETELEM, 0, set, first, last);
-    }
-
     fn range(&mut self, kind: u16, flags: u16, set: &Set, first: Ipv4Addr, last: Ipv4Addr) {
         // A range is two elements: its first key, and the first key that is not in it any more.
         let behind = Ipv4Addr::from(u32::from(last).saturating_add(1));

@@ -244,13 +244,6 @@ impl Routes {
         self.transact(batch)
     }
 
-    /// Puts `lo` up.
-    pub(crate) fn raise_loopback(&self) -> Result<(), Errno> {
-        let mut batch = Batch::default();
-        push_up(&mut batch, LOOPBACK);
-        self.transact(batch)
-    }
-
     /// Puts `lo` and `eth0` up, with an address and the way out, in one system call.
     pub(crate) fn configure_pod(
         &self,

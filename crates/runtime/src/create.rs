@@ -224,11 +224,6 @@ impl Created {
         self.child.pidfd()
     }
 
-    /// Takes the master of the terminal, if there is one.
-    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
-        self.terminal.take()
-    }
-
     /// Returns what could be done only in part.
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings

@@ -76,7 +76,7 @@ impl Abi {
 /// Compiles an OCI document for a machine whose own ABI is `native`.
 ///
 /// The native ABI is always covered, others if the document lists them and there is a table. Names that no ABI knows are
-/// ignored, as runc and crun do; [`unknown_names`] lists them for a note.
+/// ignored, as runc and crun do.
 pub fn compile(profile: &Seccomp, native: Abi) -> Result<Vec<SockFilter>, SeccompError> {
     let policy = document::policy(profile, native)?;
     let program = compiler::compile(&policy)?;
@@ -98,16 +98,6 @@ pub fn default_filter<S: AsRef<str>>(bounding: &[S]) -> Cow<'static, [SockFilter
     }
     let filter = compile(&default_profile(bounding), Abi::native());
     Cow::Owned(filter.expect("a test compiles the default profile with capabilities of all sorts"))
-}
-
-/// Lists the names in `profile` that no ABI known here has a call for.
-pub fn unknown_names(profile: &Seccomp) -> Vec<&str> {
-    let table = compiler::Table::embedded();
-    let names = profile.syscalls.iter().flat_map(|rule| &rule.names);
-    names
-        .map(String::as_str)
-        .filter(|name| !table.knows(name))
-        .collect()
 }
 
 /// Returns the flags to load `profile`'s filter with.

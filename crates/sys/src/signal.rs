@@ -99,11 +99,6 @@ pub fn ignore(signal: Signal) -> Result<()> {
     set_action(signal.as_raw(), libc::SIG_IGN)
 }
 
-/// Gives `signal` its default action.
-pub fn set_default(signal: Signal) -> Result<()> {
-    set_action(signal.as_raw(), libc::SIG_DFL)
-}
-
 /// Gives every signal its default action. Rust's own handler, which explains stack overflows, goes as well.
 ///
 /// This includes the two numbers libc keeps to itself where an ancestor ignored them: programs are started that way, and

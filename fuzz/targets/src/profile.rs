@@ -20,7 +20,6 @@ pub fn profile(bytes: &[u8]) {
         Ok(profile) => profile,
         Err(error) => return super::explain(&error),
     };
-    seccomp::unknown_names(&profile);
     seccomp::flags(&profile);
     match seccomp::compile(&profile, Abi::X86_64) {
         Ok(filter) => assert!(!filter.is_empty() && filter.len() <= LONGEST),

@@ -63,16 +63,16 @@ impl Fixture {
         }
     }
 
-    pub(crate) fn everywhere(hierarchies: Hierarchies, name: &str) -> Self {
-        let parent = format!("hull-test-{}-{name}", std::process::id());
-        let group =
-            Group::create_everywhere(&hierarchies, &format!("{parent}/{name}").parse().unwrap())
-                .unwrap();
-        Self {
-            group,
-            hierarchies,
-            parent,
+    /// Waits until no process is in the group; false when the time is over.
+    pub(crate) fn is_empty_within(&self, at_most: Duration) -> bool {
+        let end = Instant::now() + at_most;
+        while !self.group.is_empty().unwrap_or(false) {
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        true
     }
 
     pub(crate) fn parent(&self) -> &str {
@@ -98,10 +98,10 @@ impl Fixture {
 
 impl Drop for Fixture {
     fn drop(&mut self) {
-        let gone = self
-            .group
-            .kill_all()
-            .and_then(|()| self.group.wait_until_empty(Duration::from_secs(5)));
+        // A test may have removed it itself.
+        if self.group.kill_all().is_ok() {
+            self.is_empty_within(Duration::from_secs(5));
+        }
         let removed = self.group.remove();
         let parent = self
             .hierarchies
@@ -109,7 +109,6 @@ impl Drop for Fixture {
         if !std::thread::panicking() {
             removed.unwrap();
             parent.unwrap();
-            drop(gone);
         }
     }
 }

@@ -187,20 +187,10 @@ fn root_killing_reaches_whoever_ignores_signals_forks_or_hides_in_a_group_below(
         });
         eventually("all run", || fixture.group.processes().unwrap().len() >= 5);
         assert!(!fixture.group.is_empty().unwrap());
-        assert!(
-            !fixture
-                .group
-                .wait_until_empty(Duration::from_millis(20))
-                .unwrap()
-        );
+        assert!(!fixture.is_empty_within(Duration::from_millis(20)));
         fixture.group.kill_all().unwrap();
         child.wait().unwrap();
-        assert!(
-            fixture
-                .group
-                .wait_until_empty(Duration::from_secs(5))
-                .unwrap()
-        );
+        assert!(fixture.is_empty_within(Duration::from_secs(5)));
         assert!(fixture.group.processes().unwrap().is_empty());
         let paths: Vec<_> = fixture
             .group
@@ -260,17 +250,13 @@ fn root_a_name_in_use_is_refused_and_an_empty_one_made_anew() {
 }
 
 #[test]
-fn root_every_hierarchy_can_be_joined_also_cpuset() {
+fn root_a_chosen_processor_is_the_only_one() {
     let Some(hierarchies) = hierarchies() else {
         return;
     };
-    let fixture = Fixture::everywhere(hierarchies.clone(), "everywhere");
-    let v1 = fixture.group.tasks_files().unwrap().len();
-    assert_eq!(v1, hierarchies.v1.len());
-    assert_eq!(
-        fixture.group.unified_dir().is_some(),
-        hierarchies.unified.is_some()
-    );
+    let mut limits = Limits::default();
+    limits.cpu.cpus = Some("0".to_owned());
+    let fixture = Fixture::new(hierarchies.clone(), "cpuset", &limits);
     let mut child = fixture.spawn("exec sleep 60");
     eventually("it is in every one of them", || {
         fixture.group.paths().all(|path| {
@@ -280,12 +266,14 @@ fn root_every_hierarchy_can_be_joined_also_cpuset() {
                 == child.id().to_string()
         })
     });
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
     let parent = fixture.parent().parse().unwrap();
     assert!(
         hierarchies
             .groups_below(&parent)
             .unwrap()
-            .contains("everywhere")
+            .contains("cpuset")
     );
     fixture.group.kill_all().unwrap();
     child.wait().unwrap();

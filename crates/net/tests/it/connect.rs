@@ -1,7 +1,7 @@
 //! Pods reach each other, their host and the world.
 
 use crate::scene::{HOST, Netns, OUTSIDE, Pod, on_stage, pod_id};
-use hull_net::{NetError, Networks, Pool, loopback_up};
+use hull_net::{NetError, Networks, Pool};
 use std::os::fd::AsFd;
 
 fn pings(from: &Netns, to: impl std::fmt::Display) -> bool {
@@ -77,16 +77,6 @@ fn root_an_interface_is_what_the_attachment_says() {
                 .unwrap()
                 .contains("ip_forward")
         );
-    });
-}
-
-#[test]
-fn root_none_has_loopback_only() {
-    on_stage(|_| {
-        let netns = Netns::in_user_namespace();
-        loopback_up(netns.open().as_fd()).unwrap();
-        assert!(pings(&netns, "127.0.0.1"));
-        assert_eq!(netns.run("ip -o link show up | wc -l").trim(), "1");
     });
 }
 

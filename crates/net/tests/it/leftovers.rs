@@ -127,20 +127,3 @@ fn root_a_failed_attach_takes_everything_back() {
         );
     });
 }
-
-#[test]
-fn root_an_idle_bridge_is_taken_down_and_comes_back() {
-    on_stage(|scene| {
-        let networks = scene.networks();
-        let network = networks.default_network().unwrap();
-        let pod = Pod::attach(&networks, 1, &["8080:80"]).unwrap();
-        assert!(!networks.take_down(&network).unwrap());
-        pod.detach(&networks);
-        assert!(networks.take_down(&network).unwrap());
-        assert_eq!(scene.host.run("ip -o link show type bridge"), "");
-        assert!(!scene.host.run("nft list ruleset").contains("elements"));
-        assert!(!networks.take_down(&network).unwrap());
-        let _again = Pod::serving(scene, 2, &["8080:80"]);
-        assert!(scene.outside.ask(&format!("{HOST}:8080")).is_some());
-    });
-}

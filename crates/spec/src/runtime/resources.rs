@@ -266,12 +266,6 @@ impl DeviceAccess {
         write: false,
         mknod: true,
     };
-    /// Reading and writing: `rw`.
-    pub const READ_WRITE: Self = Self {
-        read: true,
-        write: true,
-        mknod: false,
-    };
 }
 
 impl fmt::Display for DeviceAccess {

@@ -69,6 +69,7 @@ impl Table {
     }
 
     /// Says whether any ABI has a call of this name, if only inside `socketcall` or `ipc`.
+    #[cfg(test)]
     pub(crate) fn knows(&self, name: &str) -> bool {
         self.0.contains_key(name) || multiplexed(name).is_some()
     }
