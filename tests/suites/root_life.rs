@@ -474,3 +474,63 @@ fn restart_keeps_what_would_be_removed_at_its_end() {
     eventually("it is gone", || hull.ok("hull ps -a -q").is_empty());
     assert_eq!(hull.ok("ls $HULL_ROOT/volumes"), "");
 }
+
+#[test]
+fn volume_takes_what_its_first_containers_image_has() {
+    let hull = Hull::with_busybox();
+    hull.ok("hull volume create early && hull run --rm --network none -v early:/etc busybox ls /etc/passwd");
+    // Only once: what is in use belongs to its users.
+    hull.ok("hull run --rm --network none -v early:/mnt busybox sh -c 'rm -r /mnt/*'");
+    assert_eq!(
+        hull.ok("hull run --rm --network none -v early:/etc busybox ls /etc/passwd || echo gone"),
+        "gone"
+    );
+    // Read-only from the start: the files that every container gets have places all the same.
+    assert_eq!(
+        hull.ok("hull run --rm --network none -h box -v conf:/etc:ro busybox sh -c 'cat /etc/hostname; touch /etc/x || echo refused'"),
+        "box\nrefused"
+    );
+    // Several at once fill it once.
+    hull.ok("hull volume create crowd; for i in $(seq 8); do hull run --rm --network none -v crowd:/etc busybox cat /etc/passwd > $i.txt & done; wait; for i in $(seq 8); do cmp 1.txt $i.txt; done; test -s 1.txt");
+    assert_eq!(hull.ok("ls $HULL_ROOT/volumes/crowd"), "data\nvolume.json");
+    hull.ok("hull volume rm early conf crowd");
+}
+
+#[test]
+fn lists_and_inspect_say_what_is_mounted_and_published() {
+    let hull = Hull::with_busybox();
+    hull.ok("mkdir d && hull run -d --name web -v named:/n -v /anonymous -v $PWD/d:/d --tmpfs /t -p 8181:80 --expose 90 busybox sleep 1000");
+    let rows = hull.ok("hull ps --no-trunc --format '{{.Mounts}} {{.LocalVolumes}}'");
+    let dir = hull.dir().join("d").display().to_string();
+    assert!(
+        rows.contains("named,") && rows.contains(&dir) && rows.ends_with(" 2"),
+        "{rows}"
+    );
+    for (filter, found) in [
+        ("publish=8181", 1),
+        ("publish=8000-9000/tcp", 1),
+        ("publish=80", 0),
+        ("publish=8181/udp", 0),
+        ("expose=80", 1),
+        ("expose=85-95", 1),
+        ("expose=8181", 0),
+    ] {
+        assert_eq!(
+            hull.ok(&format!("hull ps -q --filter {filter} | wc -l")),
+            found.to_string(),
+            "{filter}"
+        );
+    }
+    assert_eq!(
+        hull.ok("hull inspect -f '{{range .Mounts}}{{println .Type .Driver .Destination}}{{end}}' web | grep . | sort"),
+        "bind  /d\ntmpfs  /t\nvolume local /anonymous\nvolume local /n"
+    );
+    assert_eq!(hull.ok("hull inspect -f '{{.Name}}' named"), "named");
+    assert_eq!(
+        hull.ok("hull inspect --type volume -f '{{.Scope}}' named"),
+        "local"
+    );
+    hull.fails(1, "hull inspect --type volume web");
+    hull.fails(1, "hull inspect nosuch");
+    hull.ok("hull rm -f -v web && hull volume rm named");
+}

@@ -11,6 +11,13 @@ use crate::{
     start::own_names,
 };
 
+const HOSTS: &str = "/etc/hosts";
+const HOSTNAME: &str = "/etc/hostname";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Where they are.
+pub(crate) const OWN: [&str; 3] = [HOSTS, HOSTNAME, RESOLV_CONF];
+
 impl Engine {
     /// Returns path and contents. What the container shares with another or with the host, it sees as that one does. The
     /// container's own address is added by the monitor, who learns it.
@@ -64,10 +71,10 @@ impl Engine {
             HostResolver::Unreachable
         };
         Ok(vec![
-            ("/etc/hosts".into(), hosts.text()),
-            ("/etc/hostname".into(), format!("{}\n", facts.hostname)),
+            (HOSTS.into(), hosts.text()),
+            (HOSTNAME.into(), format!("{}\n", facts.hostname)),
             (
-                "/etc/resolv.conf".into(),
+                RESOLV_CONF.into(),
                 ResolvConf::of_host().plan(&dns, reach).text(),
             ),
         ])

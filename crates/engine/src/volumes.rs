@@ -51,8 +51,7 @@ impl Engine {
 
     /// Makes a volume, unless there is one of that name.
     pub fn create_volume(&self, name: &str) -> Result<(), EngineError> {
-        self.volumes()?
-            .ensure(name, None, |_| Ok::<(), EngineError>(()))?;
+        self.volumes()?.create(name)?;
         Ok(())
     }
 
@@ -162,6 +161,11 @@ impl Engine {
         if copy == CopyUp::Leave || config.image.layers.is_empty() {
             return Ok(());
         }
+        self.copy_image(config, target, data)?;
+        make_places(target, data)
+    }
+
+    fn copy_image(&self, config: &Config, target: &Path, data: &Path) -> Result<(), EngineError> {
         let layers = self.images()?.layers();
         let top_first = config.image.layers.iter().rev();
         let opened = top_first.map(|layer| layers.open(layer));
@@ -196,6 +200,29 @@ impl Engine {
         place.finish()?;
         Ok(())
     }
+}
+
+/// Makes places for the files that every container gets over its own: in a volume that is mounted read-only nobody else can.
+fn make_places(target: &Path, data: &Path) -> Result<(), EngineError> {
+    let volume = Root::open_path(data).map_err(CopyError::from)?;
+    for file in crate::files::OWN {
+        let Ok(inside) = Path::new(file).strip_prefix(target) else {
+            continue;
+        };
+        let parent = inside.parent().unwrap_or(Path::new(""));
+        let parent = Path::new("/").join(parent);
+        volume
+            .create_dir_all(&parent, Mode::from_raw_mode(0o755))
+            .map_err(CopyError::from)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        match volume.open(inside, flags, Mode::from_raw_mode(0o644)) {
+            Ok(_) => {}
+            // A file or a link: as the image has it.
+            Err(error) if error.errno() == Some(Errno::EXIST) => {}
+            Err(error) => return Err(CopyError::from(error).into()),
+        }
+    }
+    Ok(())
 }
 
 /// Returns the volumes that a container has, named by somebody or not.

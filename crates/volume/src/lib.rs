@@ -16,10 +16,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hull_fs::{Durability, FsError, Making};
+use hull_fs::{Durability, FsError, Lock, Making};
 use hull_types::{ErrorKind, PodId, Timestamp};
 use rustix::{
-    fs::{CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat_with},
+    fs::{
+        AtFlags, CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat, renameat_with, unlinkat,
+    },
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,9 @@ pub struct Volume {
     /// The pod it was made for, if nobody named it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodId>,
+    /// No container has had it yet: it still takes what the first one's image has at its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unused: bool,
 }
 
 /// Why a volume could not be made, found or removed.
@@ -79,12 +84,17 @@ impl VolumeError {
     }
 }
 
-/// Whether a volume was there or was just made; a new one takes what the image has at its place.
+/// Whether a volume was in use before or begins now; one that begins takes what the image has at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Made {
     New,
     Old,
 }
+
+/// What is being put into a volume that was made without a container.
+const FILLING: &str = "data.new";
+/// Held by whoever fills it.
+const LOCK: &str = "lock";
 
 impl Volumes {
     /// Knows where volumes are; makes nothing.
@@ -94,8 +104,8 @@ impl Volumes {
         }
     }
 
-    /// Makes a volume unless it exists. `fill` puts the first contents into a new one before anyone can see it; it is given
-    /// the data directory.
+    /// Makes a volume for a container unless it exists. `fill` puts the first contents into one that nobody has used, before
+    /// anyone can see them; it is given the data directory.
     pub fn ensure<E: From<VolumeError>>(
         &self,
         name: &str,
@@ -104,20 +114,113 @@ impl Volumes {
     ) -> Result<Made, E> {
         check(name)?;
         if self.directory(name).exists() {
+            return self.begin(name, fill);
+        }
+        let new = Volume {
+            name: name.to_owned(),
+            created: Timestamp::now(),
+            pod,
+            unused: false,
+        };
+        self.make(new, fill)
+    }
+
+    /// Makes an empty volume for whoever will use it, unless there is one of that name.
+    pub fn create(&self, name: &str) -> Result<Made, VolumeError> {
+        check(name)?;
+        if self.directory(name).exists() {
             return Ok(Made::Old);
         }
+        let new = Volume {
+            name: name.to_owned(),
+            created: Timestamp::now(),
+            pod: None,
+            unused: true,
+        };
+        self.make(new, |_| Ok(()))
+    }
+
+    /// Lets a volume that was made without a container begin. One of several containers fills it; the others wait.
+    fn begin<E: From<VolumeError>>(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<Made, E> {
+        if !self.record(name)?.is_some_and(|record| record.unused) {
+            return Ok(Made::Old);
+        }
+        let path = self.directory(name);
+        let directory = open(&path)?;
+        let _lock = Lock::acquire_at(&directory, LOCK).map_err(VolumeError::from)?;
+        let made = self.fill_first(name, &path, &directory, fill);
+        // While it is held: who waits for it begins again with another. One that a crash leaves does no harm.
+        unlinkat(&directory, LOCK, AtFlags::empty()).ok();
+        made
+    }
+
+    fn fill_first<E: From<VolumeError>>(
+        &self,
+        name: &str,
+        path: &Path,
+        directory: &OwnedFd,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<Made, E> {
+        let Some(record) = self.record(name)?.filter(|record| record.unused) else {
+            return Ok(Made::Old);
+        };
+        hull_fs::remove_tree(directory, FILLING).map_err(VolumeError::from)?;
+        let filling = path.join(FILLING);
+        make_data(&filling)?;
+        fill(&filling)?;
+        match renameat(CWD, &filling, CWD, path.join("data")) {
+            // Not empty: somebody who looked into the directory put something there.
+            Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                hull_fs::remove_tree(directory, FILLING).map_err(VolumeError::from)?;
+            }
+            renamed => renamed.map_err(|source| VolumeError::File {
+                what: "fill",
+                path: path.join("data"),
+                source,
+            })?,
+        }
+        let begun = Volume {
+            unused: false,
+            ..record
+        };
+        self.write_record(path, &begun)?;
+        Ok(Made::New)
+    }
+
+    /// Returns what is known about a volume; nothing of one that is being removed.
+    fn record(&self, name: &str) -> Result<Option<Volume>, VolumeError> {
+        let Ok(text) = std::fs::read(self.directory(name).join("volume.json")) else {
+            return Ok(None);
+        };
+        let record = serde_json::from_slice(&text);
+        record.map(Some).map_err(|source| VolumeError::Record {
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    fn make<E: From<VolumeError>>(
+        &self,
+        new: Volume,
+        fill: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<Made, E> {
+        let name = new.name.clone();
         let parent = self.root.join("volumes");
         make(&parent)?;
         let directory = open(&parent)?;
         let _making = Making::begin(&directory).map_err(VolumeError::from)?;
         let temp = hull_fs::temp_name().map_err(VolumeError::from)?;
         let path = parent.join(&temp);
-        let made = self.fill_new(&path, name, pod, fill).and_then(|()| {
+        let made = self.fill_new(&path, &new, fill).and_then(|()| {
             match renameat_with(
                 CWD,
                 &path,
                 CWD,
-                self.directory(name),
+                self.directory(&name),
                 RenameFlags::NOREPLACE,
             ) {
                 Ok(()) => Ok(Made::New),
@@ -125,7 +228,7 @@ impl Volumes {
                 Err(Errno::EXIST) => Ok(Made::Old),
                 Err(source) => Err(VolumeError::File {
                     what: "make",
-                    path: self.directory(name),
+                    path: self.directory(&name),
                     source,
                 }
                 .into()),
@@ -152,30 +255,23 @@ impl Volumes {
     fn fill_new<E: From<VolumeError>>(
         &self,
         path: &Path,
-        name: &str,
-        pod: Option<PodId>,
+        volume: &Volume,
         fill: impl FnOnce(&Path) -> Result<(), E>,
     ) -> Result<(), E> {
         make(path)?;
         let data = path.join("data");
-        mkdirat(CWD, &data, Mode::from_raw_mode(0o755)).map_err(|source| VolumeError::File {
-            what: "make",
-            path: data.clone(),
-            source,
-        })?;
+        make_data(&data)?;
         fill(&data)?;
-        let volume = Volume {
-            name: name.to_owned(),
-            created: Timestamp::now(),
-            pod,
-        };
-        let text = serde_json::to_vec(&volume).map_err(|source| VolumeError::Record {
-            name: name.to_owned(),
+        Ok(self.write_record(path, volume)?)
+    }
+
+    fn write_record(&self, path: &Path, volume: &Volume) -> Result<(), VolumeError> {
+        let text = serde_json::to_vec(volume).map_err(|source| VolumeError::Record {
+            name: volume.name.clone(),
             source,
         })?;
         let mode = Mode::RUSR | Mode::WUSR;
-        hull_fs::replace(&path.join("volume.json"), &text, mode, Durability::Cached)
-            .map_err(VolumeError::from)?;
+        hull_fs::replace(&path.join("volume.json"), &text, mode, Durability::Cached)?;
         Ok(())
     }
 
@@ -205,16 +301,7 @@ impl Volumes {
             let Some(name) = name.to_str().filter(|name| check(name).is_ok()) else {
                 continue;
             };
-            match std::fs::read(self.directory(name).join("volume.json")) {
-                Ok(text) => volumes.push(serde_json::from_slice(&text).map_err(|source| {
-                    VolumeError::Record {
-                        name: name.to_owned(),
-                        source,
-                    }
-                })?),
-                // Removed while we looked.
-                Err(_) => continue,
-            }
+            volumes.extend(self.record(name)?);
         }
         volumes.sort_by(|one: &Volume, other: &Volume| one.name.cmp(&other.name));
         Ok(volumes)
@@ -271,6 +358,14 @@ fn make(path: &Path) -> Result<(), VolumeError> {
     }
 }
 
+fn make_data(path: &Path) -> Result<(), VolumeError> {
+    mkdirat(CWD, path, Mode::from_raw_mode(0o755)).map_err(|source| VolumeError::File {
+        what: "make",
+        path: path.to_owned(),
+        source,
+    })
+}
+
 fn open(path: &Path) -> Result<OwnedFd, VolumeError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     openat(CWD, path, flags, Mode::empty()).map_err(|source| VolumeError::File {
@@ -303,6 +398,33 @@ mod tests {
             Err(VolumeError::NotFound(_))
         ));
         assert!(matches!(volumes.data("db"), Err(VolumeError::NotFound(_))));
+    }
+
+    #[test]
+    fn a_volume_made_for_nobody_is_filled_by_its_first_user() {
+        let temp = tempfile::tempdir().unwrap();
+        let volumes = Volumes::new(temp.path());
+        assert_eq!(volumes.create("db").unwrap(), Made::New);
+        assert_eq!(volumes.create("db").unwrap(), Made::Old);
+        // Who is killed while filling it leaves it unused, with a part of the contents aside.
+        std::fs::create_dir_all(temp.path().join("volumes/db/data.new/half")).unwrap();
+        let refuse = |_: &Path| Err(VolumeError::NotFound("image".into()));
+        assert!(volumes.ensure("db", None, refuse).is_err());
+        let fill = |data: &Path| {
+            std::fs::create_dir(data.join("made")).unwrap();
+            Ok::<(), VolumeError>(())
+        };
+        assert_eq!(volumes.ensure("db", None, fill).unwrap(), Made::New);
+        assert_eq!(volumes.ensure("db", None, fill).unwrap(), Made::Old);
+        let data = volumes.data("db").unwrap();
+        assert!(data.join("made").exists() && !data.join("half").exists());
+        assert!(!temp.path().join("volumes/db/data.new").exists());
+        // What somebody put there by hand stays.
+        volumes.create("mine").unwrap();
+        std::fs::create_dir(volumes.data("mine").unwrap().join("kept")).unwrap();
+        volumes.ensure("mine", None, fill).unwrap();
+        let data = volumes.data("mine").unwrap();
+        assert!(data.join("kept").exists() && !data.join("made").exists());
     }
 
     #[test]
