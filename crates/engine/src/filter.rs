@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use hull_net::Protocol;
 use hull_types::{Timestamp, near};
 
 use crate::{Engine, EngineError, Listed, images::until, request::InvalidRequest};
@@ -36,12 +37,30 @@ pub enum ContainerFilter {
     /// Has a volume of this name, or something mounted there.
     Volume(String),
     Network(String),
+    /// Publishes one of these ports, which are the host's: `8080/tcp`.
+    Publish(Ports),
+    /// Listens on one of these ports of its own, published or not.
+    Expose(Ports),
+}
+
+/// A span of ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ports {
+    first: u16,
+    last: u16,
+    protocol: Protocol,
+}
+
+impl Ports {
+    fn contain(&self, port: u16, protocol: Protocol) -> bool {
+        self.protocol == protocol && (self.first..=self.last).contains(&port)
+    }
 }
 
 /// The names of filters, for who mistyped one.
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 14] = [
     "name", "id", "label", "label!", "status", "exited", "ancestor", "before", "since", "until",
-    "volume", "network",
+    "volume", "network", "publish", "expose",
 ];
 
 /// The words of `status`.
@@ -98,11 +117,13 @@ impl Engine {
             "until" => ContainerFilter::Before(until(value)?),
             "volume" => ContainerFilter::Volume(value.to_owned()),
             "network" => ContainerFilter::Network(value.to_owned()),
+            "publish" => ContainerFilter::Publish(ports(value)?),
+            "expose" => ContainerFilter::Expose(ports(value)?),
             _ => {
                 return Err(EngineError::Request(InvalidRequest::NoSuch {
                     what: "filter of containers",
                     word: name.to_owned(),
-                    known: "name, id, label, label!, status, exited, ancestor, before, since, until, volume, network",
+                    known: "name, id, label, label!, status, exited, ancestor, before, since, until, volume, network, publish, expose",
                     near: near(name, KNOWN),
                 }));
             }
@@ -114,6 +135,23 @@ impl Engine {
         let images = self.images().ok()?;
         Some(images.resolve(asked).ok()?.id.to_string())
     }
+}
+
+/// Reads `80`, `8000-8080`, `53/udp`.
+fn ports(text: &str) -> Result<Ports, InvalidRequest> {
+    let malformed = || InvalidRequest::Malformed {
+        what: "a port",
+        word: text.to_owned(),
+        example: "80, 8000-8080 or 53/udp",
+    };
+    let (span, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let (first, last) = span.split_once('-').unwrap_or((span, span));
+    let port = |text: &str| text.parse().map_err(|_| malformed());
+    Ok(Ports {
+        first: port(first)?,
+        last: port(last)?,
+        protocol: protocol.parse().map_err(|_| malformed())?,
+    })
 }
 
 fn status(word: &str) -> Result<String, InvalidRequest> {
@@ -175,6 +213,16 @@ impl ContainerFilter {
             Self::Since(moment) => created > *moment,
             Self::Volume(volume) => volumes(listed).contains(volume),
             Self::Network(network) => config.request.network.mode.to_string() == *network,
+            Self::Publish(asked) => {
+                let published = crate::inspect::ports(listed);
+                let mut published = published.iter();
+                published.any(|map| asked.contain(map.host_port, map.protocol))
+            }
+            Self::Expose(asked) => {
+                let open = crate::inspect::open_ports(config);
+                let mut open = open.iter();
+                open.any(|port| asked.contain(port.port, port.protocol))
+            }
         }
     }
 }
@@ -241,6 +289,26 @@ mod tests {
             ("^web$", "web1", false),
         ] {
             assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn ports_are_numbers_spans_and_protocols() {
+        for (text, inside, outside) in [
+            ("80", (80, Protocol::Tcp), (81, Protocol::Tcp)),
+            (
+                "8000-8080/tcp",
+                (8080, Protocol::Tcp),
+                (8081, Protocol::Tcp),
+            ),
+            ("53/udp", (53, Protocol::Udp), (53, Protocol::Tcp)),
+        ] {
+            let ports = ports(text).unwrap();
+            assert!(ports.contain(inside.0, inside.1), "{text}");
+            assert!(!ports.contain(outside.0, outside.1), "{text}");
+        }
+        for bad in ["", "x", "80/", "99999", "80-"] {
+            assert!(ports(bad).is_err(), "{bad}");
         }
     }
 

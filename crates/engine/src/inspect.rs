@@ -70,12 +70,7 @@ impl Engine {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let mounts: Vec<String> = config
-            .request
-            .mounts
-            .iter()
-            .map(|mount| mount.target().display().to_string())
-            .collect();
+        let (mounts, volumes) = mount_names(config);
         json!({
             "ID": container.id,
             "Names": container.name,
@@ -90,7 +85,7 @@ impl Engine {
             "Mounts": mounts.join(","),
             "Networks": config.request.network.mode.to_string(),
             // A text, as docker has it.
-            "LocalVolumes": config.anonymous.len().to_string(),
+            "LocalVolumes": volumes.to_string(),
         })
     }
 
@@ -164,7 +159,7 @@ impl Engine {
         let hostname = self.hostname(config, &listed.container().id);
         let ports: Map<String, Value> = open_ports(config)
             .into_iter()
-            .map(|port| (port, json!({})))
+            .map(|port| (port.to_string(), json!({})))
             .collect();
         json!({
             "Hostname": hostname,
@@ -248,6 +243,9 @@ impl Engine {
             json!({
                 "Type": "volume",
                 "Name": name,
+                "Driver": "local",
+                "Mode": "",
+                "Propagation": "",
                 "Source": self.places().root.join("volumes").join(name).join("data"),
                 "Destination": target,
                 "RW": access == Access::ReadWrite,
@@ -265,6 +263,9 @@ impl Engine {
                     ..
                 } => Some(json!({
                     "Type": "bind",
+                    "Name": "",
+                    "Driver": "",
+                    "Mode": "",
                     "Source": source,
                     "Destination": target,
                     "RW": *access == Access::ReadWrite,
@@ -277,9 +278,16 @@ impl Engine {
                     ..
                 } => Some(volume(name.as_str(), target, *access)),
                 Mount::Volume { name: None, .. } => None,
-                Mount::Tmpfs(tmpfs) => {
-                    Some(json!({ "Type": "tmpfs", "Destination": tmpfs.target, "RW": true }))
-                }
+                Mount::Tmpfs(tmpfs) => Some(json!({
+                    "Type": "tmpfs",
+                    "Name": "",
+                    "Driver": "",
+                    "Mode": "",
+                    "Source": "",
+                    "Destination": tmpfs.target,
+                    "RW": tmpfs.access == Access::ReadWrite,
+                    "Propagation": "",
+                })),
             })
             .collect();
         list.extend(
@@ -291,6 +299,26 @@ impl Engine {
         );
         Value::Array(list)
     }
+}
+
+/// Returns what is mounted into a container, volumes by their names and binds by their places on the host, and how many of
+/// these are volumes.
+fn mount_names(config: &crate::Config) -> (Vec<String>, usize) {
+    let mut names = Vec::new();
+    let mut volumes = config.anonymous.len();
+    for mount in &config.request.mounts {
+        match mount {
+            Mount::Bind { source, .. } => names.push(source.display().to_string()),
+            Mount::Volume { name, .. } => {
+                volumes += usize::from(name.is_some());
+                names.extend(name.as_ref().map(|name| name.as_str().to_owned()));
+            }
+            Mount::Tmpfs(_) => {}
+        }
+    }
+    let anonymous = config.anonymous.iter();
+    names.extend(anonymous.map(|volume| volume.name.clone()));
+    (names, volumes)
 }
 
 fn words<T: ToString>(list: &[T]) -> Vec<String> {
@@ -406,7 +434,7 @@ fn network_settings(listed: &Listed) -> Value {
     if let (Value::Object(ports), Some(_)) = (&mut ports, &attachment) {
         for port in open_ports(&listed.config) {
             // Docker's word for a port that is open and not published.
-            ports.entry(port).or_insert(Value::Null);
+            ports.entry(port.to_string()).or_insert(Value::Null);
         }
     }
     let sandbox = listed.status.alive().filter(|_| *mode != NetworkMode::Host);
@@ -513,16 +541,15 @@ fn spelled(args: &[String]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the ports on which a container says it listens, published or not: `80/tcp`.
-fn open_ports(config: &crate::Config) -> BTreeSet<String> {
+/// Returns the ports on which a container says it listens, published or not.
+pub(crate) fn open_ports(config: &crate::Config) -> BTreeSet<ExposedPort> {
     let published = config.request.network.ports.iter().map(|map| ExposedPort {
         port: map.container_port,
         protocol: map.protocol,
     });
     // An image may name what is no port; where that matters, it was said.
     let exposed = crate::start::exposed(config).unwrap_or_default();
-    let all = exposed.into_iter().chain(published);
-    all.map(|port| port.to_string()).collect()
+    exposed.into_iter().chain(published).collect()
 }
 
 /// Says a running container's ports as docker's lists do: neighbours together, those that are not published alone.
@@ -552,11 +579,15 @@ fn port_words(listed: &Listed) -> String {
             first.protocol
         ));
     }
-    let taken: BTreeSet<String> = published
-        .iter()
-        .map(|port| format!("{}/{}", port.container_port, port.protocol))
-        .collect();
-    words.extend(open_ports(&listed.config).difference(&taken).cloned());
+    let taken = |open: &ExposedPort| {
+        let mut published = published.iter();
+        published.any(|map| (map.container_port, map.protocol) == (open.port, open.protocol))
+    };
+    let open = open_ports(&listed.config).into_iter();
+    words.extend(
+        open.filter(|port| !taken(port))
+            .map(|port| port.to_string()),
+    );
     words.join(", ")
 }
 

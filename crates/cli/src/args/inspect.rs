@@ -1,4 +1,4 @@
-/// Print everything about containers or images as JSON, or parts of it by a template
+/// Print everything about containers, images or volumes as JSON, or parts of it by a template
 #[derive(Clone, Debug, clap::Parser)]
 #[command(
     name = "inspect",
@@ -13,7 +13,7 @@ pub struct Inspect {
     /// Print a Go template, or json in one line
     #[arg(short, long)]
     pub format: Option<String>,
-    /// Look only for containers, or only for images
+    /// Look only for containers, only for images or only for volumes
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<Kind>,
     /// Add the size of the container's files
@@ -28,4 +28,5 @@ pub struct Inspect {
 pub enum Kind {
     Container,
     Image,
+    Volume,
 }

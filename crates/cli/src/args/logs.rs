@@ -85,15 +85,8 @@ impl FromStr for Moment {
         if let Some((seconds, nanos)) = unix(text) {
             return Ok(Self::At(Timestamp::from_unix(seconds, nanos)));
         }
-        // Docker also takes a date alone and a time without zone; Hull reads both in UTC.
-        let complete = match text.len() {
-            10 => format!("{text}T00:00:00Z"),
-            _ => text.to_owned(),
-        };
-        let zoned = || format!("{complete}Z").parse();
-        complete
+        complete(text)
             .parse()
-            .or_else(|_| zoned())
             .map(Self::At)
             .map_err(|_| InvalidRequest::Malformed {
                 what: "a time",
@@ -101,6 +94,20 @@ impl FromStr for Moment {
                 example: "a time such as 2026-01-31T09:00:00Z, seconds since 1970, or how long ago, such as 15m or 1h30m",
             })
     }
+}
+
+/// Completes a time as docker does: a date alone, hours or hours and minutes alone, no zone. Hull takes them in UTC.
+fn complete(text: &str) -> String {
+    let (date, clock) = text.split_once(['T', 't', ' ']).unwrap_or((text, "00"));
+    let zone = clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len());
+    let (clock, zone) = clock.split_at(zone);
+    let rest = match clock.len() {
+        2 => ":00:00",
+        5 => ":00",
+        _ => "",
+    };
+    let zone = if zone.is_empty() { "Z" } else { zone };
+    format!("{date}T{clock}{rest}{zone}")
 }
 
 /// Reads seconds since the epoch, perhaps with a fraction.
@@ -156,6 +163,9 @@ mod tests {
             ("2026-01-31T09:00:00Z", at("2026-01-31T09:00:00Z")),
             ("2026-01-31T09:00:00.5+01:00", at("2026-01-31T08:00:00.5Z")),
             ("2026-01-31T09:00:00", at("2026-01-31T09:00:00Z")),
+            ("2026-01-31T09:30", at("2026-01-31T09:30:00Z")),
+            ("2026-01-31T09:30+01:00", at("2026-01-31T08:30:00Z")),
+            ("2026-01-31T09Z", at("2026-01-31T09:00:00Z")),
             ("2026-01-31", at("2026-01-31T00:00:00Z")),
             (
                 "1700000000.25",

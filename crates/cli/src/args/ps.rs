@@ -5,7 +5,7 @@ use super::filter::Filter;
 #[command(
     name = "ps",
     after_help = "\
-Filters: name, id, label, status, exited, ancestor, before, since, volume, network.
+Filters: name, id, label, status, exited, ancestor, before, since, volume, network, publish, expose.
 
 Examples:
   hull ps -a

@@ -3,35 +3,18 @@ use std::process::ExitCode;
 use hull_engine::{Engine, EngineError};
 use serde_json::Value;
 
-use super::Perform;
+use super::{Perform, inspect::print_objects};
 use crate::{
     Failure,
     args::{Globals, ImageInspect},
-    format, output,
 };
 
 impl Perform for ImageInspect {
     fn perform(self, globals: &Globals) -> Result<ExitCode, Failure> {
         let engine = globals.engine()?;
-        let (mut found, mut code) = (Vec::new(), ExitCode::SUCCESS);
-        for image in &self.images {
-            match described(&engine, image) {
-                Ok(value) => found.push(value),
-                Err(error) => {
-                    output::complain(&Failure::from(error).report());
-                    code = ExitCode::FAILURE;
-                }
-            }
-        }
-        let text = match &self.format {
-            Some(format) => found
-                .iter()
-                .map(|value| format::one(format, value))
-                .collect::<Result<String, _>>()?,
-            None => format!("{:#}\n", Value::Array(found)),
-        };
-        output::print(&text)?;
-        Ok(code)
+        let looked = self.images.iter();
+        let looked = looked.map(|image| described(&engine, image).map_err(Failure::from));
+        print_objects(looked, self.format.as_deref())
     }
 }
 

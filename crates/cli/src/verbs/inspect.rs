@@ -5,7 +5,7 @@ use hull_types::ErrorKind;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Perform;
+use super::{Perform, image_inspect::described, volume::volume};
 use crate::{
     Failure,
     args::{Globals, Inspect, Kind},
@@ -54,16 +54,13 @@ impl Inspect {
     fn look(&self, engine: &Engine, name: &str) -> Result<Value, EngineError> {
         match self.kind {
             Some(Kind::Container) => self.container(engine, name),
-            Some(Kind::Image) => image(engine, name),
-            None => match self.container(engine, name) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    image(engine, name).map_err(|other| match other.kind() {
-                        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::InvalidInput => error,
-                        _ => other,
-                    })
-                }
-                other => other,
-            },
+            Some(Kind::Image) => described(engine, name),
+            Some(Kind::Volume) => volume(engine, name),
+            None => {
+                let container = self.container(engine, name);
+                let found = container.or_else(|error| instead(error, described(engine, name)));
+                found.or_else(|error| instead(error, volume(engine, name)))
+            }
         }
     }
 
@@ -79,9 +76,15 @@ impl Inspect {
     }
 }
 
-fn image(engine: &Engine, name: &str) -> Result<Value, EngineError> {
-    let image = engine.inspect_image(name)?;
-    Ok(serde_json::to_value(image).unwrap_or_default())
+/// Takes what else has the name. When nothing has, that is said as of the first.
+fn instead(error: EngineError, other: Result<Value, EngineError>) -> Result<Value, EngineError> {
+    if error.kind() != ErrorKind::NotFound {
+        return Err(error);
+    }
+    other.map_err(|other| match other.kind() {
+        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::InvalidInput => error,
+        _ => other,
+    })
 }
 
 /// Writes JSON with docker's four blanks.

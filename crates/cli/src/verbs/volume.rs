@@ -57,12 +57,8 @@ impl Perform for VolumeCreate {
 impl Perform for VolumeInspect {
     fn perform(self, globals: &Globals) -> Result<ExitCode, Failure> {
         let engine = globals.engine()?;
-        let rows = rows(&engine)?;
-        let looked = self.names.iter().map(|name| {
-            let row = rows.iter().find(|row| row["Name"] == name.as_str());
-            row.cloned()
-                .ok_or_else(|| Failure::from(EngineError::NoVolume(name.clone())))
-        });
+        let looked = self.names.iter();
+        let looked = looked.map(|name| volume(&engine, name).map_err(Failure::from));
         print_objects(looked, self.format.as_deref())
     }
 }
@@ -92,6 +88,14 @@ impl Perform for VolumePrune {
         output::print(&report(&[("Deleted Volumes", gone.removed)], gone.bytes))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Returns everything about a volume.
+pub(super) fn volume(engine: &Engine, name: &str) -> Result<Value, EngineError> {
+    let rows = rows(engine)?.into_iter();
+    let mut rows = rows.filter(|row| row["Name"] == name);
+    rows.next()
+        .ok_or_else(|| EngineError::NoVolume(name.to_owned()))
 }
 
 fn rows(engine: &Engine) -> Result<Vec<Value>, EngineError> {
