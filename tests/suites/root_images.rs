@@ -1,26 +1,12 @@
 //! Images from everywhere, into a store that others can read.
 
-use hull_suites::{DockerRegistry, Entry, Hull, OciLayout, eventually, gzip, require, tar};
+use hull_suites::{DockerRegistry, Entry, Hull, OciLayout, gzip, require, tar, whole_life};
 
 fn layout(hull: &Hull, name: &str) {
     OciLayout::default()
         .busybox()
         .config(serde_json::json!({"Cmd": ["cat", "/etc/os-release"], "Env": ["A=1"]}))
         .write(&hull.dir().join("oci"), name);
-}
-
-/// Runs, enters, reads the log of, stops and removes a container of this image.
-#[track_caller]
-fn whole_life(hull: &Hull, image: &str) {
-    hull.ok(&format!(
-        "hull run -d --name life --network none {image} sh -c 'echo hello; sleep 1000'"
-    ));
-    assert_eq!(hull.ok("hull exec life echo entered"), "entered", "{image}");
-    eventually("the log has it", || {
-        hull.sh("hull logs life").out == "hello\n"
-    });
-    hull.ok("hull stop -t 0 life && hull rm life");
-    hull.assert_nothing_left();
 }
 
 #[test]
@@ -231,4 +217,18 @@ fn what_prune_says_is_what_the_disk_gets_back() {
         None => panic!("{said}"),
     };
     assert!((said - freed).abs() < 0.01 * freed, "{said} {freed}");
+}
+
+#[test]
+fn templates_over_images_know_every_field_of_dockers() {
+    let hull = Hull::with_busybox();
+    assert_eq!(
+        hull.ok("hull inspect --type image -f '{{.Config.User}}{{.Config.Cmd}}{{.Config.Entrypoint}}{{.Config.Labels}}{{len .Config.Env}}{{.Variant}}' busybox"),
+        "[][]map[]0"
+    );
+    hull.ok("hull create --name c busybox true && hull commit -c 'CMD [\"a\"]' -c 'ENTRYPOINT [\"b\"]' c x && hull rm c");
+    assert_eq!(
+        hull.ok("hull inspect -f '{{.Config.Entrypoint}}{{.Config.Cmd}}' x"),
+        "[b][a]"
+    );
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use hull_cgroup::Group;
-use hull_image::{Image, ImageError, NewImage, NewLayer, WriteError, apply_change};
+use hull_image::{Image, ImageError, NewImage, NewLayer, WriteError, apply_changes};
 use hull_spec::image::{History, ImageConfig};
 use hull_state::Status;
 use hull_types::Timestamp;
@@ -113,9 +113,7 @@ fn describe(config: &Config, commit: &Commit) -> Result<(ImageConfig, History), 
         ..config.image.config.clone()
     };
     run_as(&mut image, config).map_err(ImageError::from)?;
-    for change in &commit.changes {
-        apply_change(&mut image.config, change).map_err(ImageError::from)?;
-    }
+    apply_changes(&mut image.config, &commit.changes).map_err(ImageError::from)?;
     let history = History {
         created,
         author: commit.author.clone(),
@@ -154,11 +152,11 @@ fn run_as(image: &mut ImageConfig, config: &Config) -> Result<(), hull_image::In
         section.stop_signal = Some(signal.to_string());
     }
     for port in &request.network.expose {
-        apply_change(section, &format!("EXPOSE {port}"))?;
+        apply_changes(section, &[format!("EXPOSE {port}")])?;
     }
     for map in &request.network.ports {
         let (port, protocol) = (map.container_port, map.protocol);
-        apply_change(section, &format!("EXPOSE {port}/{protocol}"))?;
+        apply_changes(section, &[format!("EXPOSE {port}/{protocol}")])?;
     }
     let unnamed = request.mounts.iter().filter_map(|mount| match mount {
         Mount::Volume {

@@ -2,7 +2,8 @@
 
 use hull_spec::image::ConfigSection;
 use hull_types::{DiffId, Digest, Reference, ShortNames};
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::{Value, json};
 
 use crate::{Image, ImageError, Images};
 
@@ -15,13 +16,12 @@ pub struct Inspect {
     pub repo_digests: Vec<String>,
     pub parent: String,
     pub comment: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created: Option<String>,
+    pub created: String,
     pub author: String,
+    #[serde(serialize_with = "write_whole")]
     pub config: ConfigSection,
     pub architecture: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub variant: Option<String>,
+    pub variant: String,
     pub os: String,
     /// Bytes of the unpacked layers.
     pub size: u64,
@@ -72,10 +72,10 @@ impl Images {
             repo_digests: repo_digests(&image, &self.short),
             parent: String::new(),
             comment: last.unwrap_or_default(),
-            created: config.created.clone(),
+            created: config.created.clone().unwrap_or_default(),
             author: config.author.clone().unwrap_or_default(),
             architecture: config.architecture.clone(),
-            variant: config.variant.clone(),
+            variant: config.variant.clone().unwrap_or_default(),
             os: config.os.clone(),
             size: self.unpacked_size(&image),
             graph_driver: GraphDriver {
@@ -90,6 +90,29 @@ impl Images {
             digest: image.digest,
         }
     }
+}
+
+/// Writes what is empty as well: a template that asks for an image's `Cmd` is right, though this image has none.
+fn write_whole<S: Serializer>(config: &ConfigSection, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut whole = json!({
+        "User": "",
+        "ExposedPorts": {},
+        "Env": [],
+        "Entrypoint": [],
+        "Cmd": [],
+        "Volumes": {},
+        "WorkingDir": "",
+        "Labels": {},
+        "StopSignal": "",
+        "Healthcheck": null,
+        "Shell": [],
+        "OnBuild": [],
+    });
+    let given = serde_json::to_value(config).map_err(S::Error::custom)?;
+    if let (Value::Object(whole), Value::Object(given)) = (&mut whole, given) {
+        whole.extend(given);
+    }
+    whole.serialize(serializer)
 }
 
 fn repo_tags(names: &[Reference], short: &ShortNames) -> Vec<String> {

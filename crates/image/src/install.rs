@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, io::Read};
 
-use hull_content::{Entry, Session};
+use hull_content::{ContentError, Entry, Session};
 use hull_spec::image::{Descriptor, Document, Family, ImageConfig, Index, Manifest, MediaType};
 use hull_trust::{Document as Judged, Trusted};
 use hull_types::{DiffId, Digest, Platform, Reference};
@@ -10,7 +10,7 @@ use hull_types::{DiffId, Digest, Platform, Reference};
 use crate::{
     Image, ImageError, Images, Layer, Offer, Source,
     images::{CHOSEN_FROM, FROM_NONE, MAX_DOCUMENT, unusable},
-    layer::{Bytes, LayerReader, Ready, Unpack},
+    layer::{Bytes, LayerReader, Ready, Unpack, wrong},
 };
 
 /// An image to be installed: what a registry or an archive says of it.
@@ -188,20 +188,21 @@ impl Images {
                 bytes: self.content.read(digest, MAX_DOCUMENT)?,
             });
         }
+        let wrong = |bad| wrong(&digest.to_string(), bad);
         if what.size > MAX_DOCUMENT {
-            return Err(hull_content::ContentError::TooLong {
+            return Err(wrong(ContentError::TooLong {
                 limit: MAX_DOCUMENT,
-            }
-            .into());
+            }));
         }
         let staged = match offer(source, what)? {
-            Offer::Staged(staged) => staged.expect(digest, what.size)?,
+            Offer::Staged(staged) => staged.expect(digest, what.size).map_err(wrong)?,
             Offer::Stream(mut from) => {
                 let mut ingest = session.ingest_expecting(digest, what.size)?;
                 ingest
-                    .take_all(&mut *from)?
+                    .take_all(&mut *from)
+                    .map_err(wrong)?
                     .map_err(|source| ImageError::Input { source })?;
-                ingest.finish()?
+                ingest.finish().map_err(wrong)?
             }
         };
         staged.commit()?;

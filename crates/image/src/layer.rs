@@ -379,7 +379,8 @@ pub(crate) fn uncompressed<'m>(
     })
 }
 
-fn wrong(label: &str, bad: ContentError) -> ImageError {
+/// Says of what it is that the bytes are not what was promised.
+pub(crate) fn wrong(label: &str, bad: ContentError) -> ImageError {
     match bad {
         ContentError::WrongDigest { .. }
         | ContentError::TooShort { .. }

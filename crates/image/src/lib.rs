@@ -34,7 +34,7 @@ pub use add::{NewImage, NewLayer, WriteError, WriteTar};
 pub use compression::{Compression, decompress};
 pub use error::ImageError;
 pub use images::{Force, Images, LayersInUse, Listing, Removed};
-pub use import::{Import, InvalidChange, apply_change};
+pub use import::{Import, InvalidChange, apply_changes};
 pub use inspect::Inspect;
 pub use install::Wanted;
 pub use layer::Layer;

@@ -10,26 +10,51 @@ pub struct InvalidChange {
     pub reason: &'static str,
 }
 
-/// Makes one change.
-pub fn apply(config: &mut ConfigSection, change: &str) -> Result<(), InvalidChange> {
-    let text = change.trim();
-    let (instruction, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    obey(config, &instruction.to_ascii_uppercase(), rest.trim()).map_err(|reason| InvalidChange {
-        change: change.to_owned(),
-        reason,
-    })
+/// Makes changes, one after the other.
+pub fn apply<T: AsRef<str>>(
+    config: &mut ConfigSection,
+    changes: &[T],
+) -> Result<(), InvalidChange> {
+    let mut command = Command::Old;
+    for change in changes.iter().map(AsRef::as_ref) {
+        let text = change.trim();
+        let (instruction, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+        let instruction = instruction.to_ascii_uppercase();
+        obey(config, &instruction, rest.trim(), &mut command).map_err(|reason| InvalidChange {
+            change: change.to_owned(),
+            reason,
+        })?;
+    }
+    Ok(())
 }
 
-fn obey(config: &mut ConfigSection, instruction: &str, rest: &str) -> Result<(), &'static str> {
+/// Whether `CMD` is among the changes made so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Command {
+    Old,
+    New,
+}
+
+fn obey(
+    config: &mut ConfigSection,
+    instruction: &str,
+    rest: &str,
+    cmd: &mut Command,
+) -> Result<(), &'static str> {
     if rest.is_empty() {
         return Err("something must follow the instruction");
     }
     match instruction {
-        "CMD" => config.cmd = command(rest)?,
+        "CMD" => {
+            config.cmd = command(rest)?;
+            *cmd = Command::New;
+        }
         "ENTRYPOINT" => {
             config.entrypoint = command(rest)?;
             // The old default arguments were those of the old entry point.
-            config.cmd.clear();
+            if *cmd == Command::Old {
+                config.cmd.clear();
+            }
         }
         "ENV" => {
             for (name, value) in pairs(rest)? {
@@ -163,9 +188,7 @@ mod tests {
 
     fn after(changes: &[&str]) -> ConfigSection {
         let mut config = ConfigSection::default();
-        for change in changes {
-            apply(&mut config, change).unwrap();
-        }
+        apply(&mut config, changes).unwrap();
         config
     }
 
@@ -204,8 +227,11 @@ mod tests {
 
     #[test]
     fn an_entry_point_takes_the_old_arguments_away() {
-        let config = after(&["CMD [\"a\"]", "ENTRYPOINT [\"b\"]"]);
+        let mut config = after(&["CMD [\"a\"]"]);
+        apply(&mut config, &["ENTRYPOINT [\"b\"]"]).unwrap();
         assert!(config.cmd.is_empty());
+        let config = after(&["CMD [\"a\"]", "ENTRYPOINT [\"b\"]"]);
+        assert_eq!(config.cmd, ["a"], "these are the new ones");
         assert_eq!(after(&["WORKDIR x"]).working_dir, "/x");
     }
 
@@ -228,7 +254,7 @@ mod tests {
             "USER a b",
             "WORKDIR a\\",
         ] {
-            let error = apply(&mut ConfigSection::default(), change).unwrap_err();
+            let error = apply(&mut ConfigSection::default(), &[change]).unwrap_err();
             assert_eq!(error.change, change);
         }
     }

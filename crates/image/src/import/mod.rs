@@ -9,7 +9,7 @@ use std::{fs::File, path::Path};
 use hull_spec::image::{History, ImageConfig};
 use hull_types::{Platform, Reference, Timestamp};
 
-pub use change::{InvalidChange, apply as apply_change};
+pub use change::{InvalidChange, apply as apply_changes};
 
 use crate::{Image, ImageError, Images, Input, NewImage, NewLayer};
 
@@ -80,9 +80,7 @@ fn describe(import: &Import<'_>, label: &str) -> Result<(ImageConfig, History), 
         variant: platform.variant,
         ..ImageConfig::default()
     };
-    for change in import.changes {
-        apply_change(&mut config.config, change)?;
-    }
+    apply_changes(&mut config.config, import.changes)?;
     let history = History {
         created,
         created_by: Some(format!("hull import {label}")),
