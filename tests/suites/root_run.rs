@@ -416,3 +416,16 @@ fn host_image_shows_the_host_and_keeps_its_secrets() {
     assert!(!std::path::Path::new("/tmp/made").exists());
     assert!(!hull.root().exists(), "nothing is left afterwards");
 }
+
+#[test]
+fn users_have_their_primary_group_among_their_groups() {
+    let hull = Hull::with_busybox();
+    for (options, groups) in [("-u 1000", "0"), ("-u 1000:5 --group-add 7", "5 7")] {
+        assert_eq!(
+            hull.ok(&format!(
+                "hull run --rm --network none {options} busybox awk '/^Groups/ {{$1 = \"\"; print}}' /proc/self/status | xargs"
+            )),
+            groups
+        );
+    }
+}

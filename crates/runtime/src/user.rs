@@ -59,6 +59,10 @@ impl Wanted {
                 let mut identity = identify(words, &passwd, &group)?;
                 identity.groups.extend(&self.numbers.additional_gids);
                 identity.groups.dedup();
+                // Or a set-group-id program would lose the group, and with it what that group is refused (CVE-2022-36109).
+                if identity.uid != 0 && !identity.groups.contains(&identity.gid) {
+                    identity.groups.insert(0, identity.gid);
+                }
                 Ok(identity)
             }
         }
