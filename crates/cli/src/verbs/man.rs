@@ -12,6 +12,11 @@ use crate::{
 
 impl Perform for Man {
     fn perform(self, _: &Globals) -> Result<ExitCode, Failure> {
+        let directory = &self.directory;
+        std::fs::create_dir_all(directory).map_err(|source| Failure::Write {
+            what: directory.display().to_string(),
+            source,
+        })?;
         let mut count = 0;
         for (name, text) in pages() {
             write(&self.directory, &name, &text)?;

@@ -39,6 +39,15 @@ fn make_run_directory(order: &Handover, path: &Path) -> Result<(), Errno> {
         Err(Errno::EXIST) => Ok(()),
         other => other,
     };
+    // An ordinary user without a directory for the session: in /tmp anybody may have made one of that name.
+    if let Some(own) = order.run.parent()
+        && own.parent() == Some(Path::new("/tmp"))
+    {
+        exists(rustix::fs::mkdir(own, Mode::RWXU))?;
+        if rustix::fs::lstat(own)?.st_uid != rustix::process::geteuid().as_raw() {
+            return Err(Errno::PERM);
+        }
+    }
     match rustix::fs::mkdir(path, Mode::RWXU) {
         Err(Errno::NOENT) => {
             exists(rustix::fs::mkdir(&order.run, Mode::RWXU))?;
