@@ -1,4 +1,4 @@
-//! Debian's docker-registry, on a port of loopback.
+//! Debian's docker-registry.
 
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -11,17 +11,23 @@ use crate::eventually;
 #[derive(Debug)]
 pub struct DockerRegistry {
     child: Child,
+    address: &'static str,
     port: u16,
 }
 
 impl DockerRegistry {
-    /// Starts one that keeps its configuration and its images in `directory`; `more` is added to the part `http` of the
+    /// Starts one on loopback that keeps its configuration and its images in `directory`; `more` is added to the part `http` of the
     /// configuration and after it. None, with the reason told, if it is not installed.
     pub fn start(directory: &Path, more: &str) -> Option<Self> {
+        Self::start_at("127.0.0.1", directory, more)
+    }
+
+    /// The same on another address of this host's.
+    pub fn start_at(address: &'static str, directory: &Path, more: &str) -> Option<Self> {
         let config = directory.join("registry.yml");
-        let port = free_port();
+        let port = free_port(address);
         let text = format!(
-            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: 127.0.0.1:{port}\n{more}",
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {}\nhttp:\n  addr: {address}:{port}\n{more}",
             directory.join("registry").display()
         );
         let written =
@@ -40,21 +46,30 @@ impl DockerRegistry {
                 return None;
             }
         };
-        let registry = Self { child, port };
+        let registry = Self {
+            child,
+            address,
+            port,
+        };
         eventually("docker-registry listens", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
+            TcpStream::connect((address, port)).is_ok()
         });
         Some(registry)
     }
 
-    /// Returns its port on 127.0.0.1.
+    /// Returns its port.
     pub fn port(&self) -> u16 {
         self.port
     }
 
+    /// Returns its address and port.
+    pub fn host(&self) -> String {
+        format!("{}:{}", self.address, self.port)
+    }
+
     /// Returns the reference of an image in it.
     pub fn name(&self, image: &str) -> String {
-        format!("127.0.0.1:{}/{image}", self.port)
+        format!("{}/{image}", self.host())
     }
 }
 
@@ -65,9 +80,9 @@ impl Drop for DockerRegistry {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
+fn free_port(address: &str) -> u16 {
+    TcpListener::bind((address, 0))
         .and_then(|listener| listener.local_addr())
-        .expect("loopback has a free port")
+        .expect("this host has the address, and a free port")
         .port()
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use hull_suites::{
-    Change, Child, Hull, Login, OciLayout, Registry, Serving, eventually, join_platforms, require,
+    Change, DockerRegistry, Hull, Login, OciLayout, Registry, Serving, join_platforms, require,
     whole_life,
 };
 
@@ -32,26 +32,6 @@ fn serve(hull: &Hull, login: Login) -> Registry {
     Registry::serve(&layout(hull), serving)
 }
 
-/// Debian's registry, with these lines in its configuration.
-fn docker_registry(hull: &Hull, address: &str, http: &str, auth: &str) -> Child {
-    let dir = hull.dir().display();
-    hull.write(
-        "registry.yml",
-        format!(
-            "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {dir}/data}}}}\nhttp:\n  addr: {address}\n{http}{auth}"
-        ),
-    );
-    let child = hull.spawn("exec docker-registry serve registry.yml");
-    eventually("the registry answers", || {
-        hull.sh(&format!(
-            "curl -sk -o /dev/null http://{address}/v2/ || curl -sk -o /dev/null https://{address}/v2/"
-        ))
-        .code
-            == 0
-    });
-    child
-}
-
 fn give_address(hull: &Hull) {
     hull.ok(&format!(
         "ip link add out type bridge && ip addr add {ADDRESS}/24 dev out && ip link set out up"
@@ -60,7 +40,7 @@ fn give_address(hull: &Hull) {
 
 #[test]
 fn passwords_come_from_the_files_that_docker_and_podman_share() {
-    require!("docker-registry", "skopeo", "curl");
+    require!("docker-registry", "skopeo");
     let hull = Hull::new();
     layout(&hull);
     hull.write("htpasswd", PASSWORDS);
@@ -68,10 +48,12 @@ fn passwords_come_from_the_files_that_docker_and_podman_share() {
         "auth: {{htpasswd: {{realm: test, path: {}/htpasswd}}}}\n",
         hull.dir().display()
     );
-    let _registry = docker_registry(&hull, "127.0.0.1:5000", "", &auth);
-    let image = "127.0.0.1:5000/team/shop:1";
+    let Some(registry) = DockerRegistry::start(hull.dir(), &auth) else {
+        return;
+    };
+    let (host, image) = (registry.host(), registry.name("team/shop:1"));
     hull.ok(&format!("skopeo copy -q --dest-tls-verify=false --dest-creds alice:secret oci:oci:1 docker://{image}"));
-    let login = |auth: &str| format!(r#"{{"auths":{{"127.0.0.1:5000":{{"auth":"{auth}"}}}}}}"#);
+    let login = |auth: &str| format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#);
     hull.write("wrong.json", login("YWxpY2U6d3Jvbmc="));
     for place in [
         "right.json",
@@ -83,10 +65,7 @@ fn passwords_come_from_the_files_that_docker_and_podman_share() {
     }
     let nobody = "env -u XDG_RUNTIME_DIR HOME=$T";
     let said = hull.fails(1, &format!("{nobody} hull pull {image}"));
-    assert!(
-        said.contains("login") && said.contains("127.0.0.1:5000"),
-        "{said}"
-    );
+    assert!(said.contains("login") && said.contains(&host), "{said}");
     let said = hull.fails(
         1,
         &format!("{nobody} REGISTRY_AUTH_FILE=$T/wrong.json hull pull {image}"),
@@ -111,7 +90,7 @@ fn passwords_come_from_the_files_that_docker_and_podman_share() {
     hull.ok(&format!(
         "{nobody} REGISTRY_AUTH_FILE=$T/right.json hull pull {image}"
     ));
-    whole_life(&hull, image);
+    whole_life(&hull, &image);
     hull.ok(&format!("hull rmi {image}"));
 }
 
@@ -147,13 +126,14 @@ fn tokens_are_fetched_with_and_without_a_password() {
 
 #[test]
 fn plain_http_is_for_loopback_and_for_those_who_are_named() {
-    require!("docker-registry", "skopeo", "curl");
+    require!("docker-registry", "skopeo");
     let hull = Hull::new();
     layout(&hull);
     give_address(&hull);
-    let host = format!("{ADDRESS}:5000");
-    let _registry = docker_registry(&hull, &host, "", "");
-    let image = format!("{host}/team/shop:1");
+    let Some(registry) = DockerRegistry::start_at(ADDRESS, hull.dir(), "") else {
+        return;
+    };
+    let (host, image) = (registry.host(), registry.name("team/shop:1"));
     hull.ok(&format!(
         "skopeo copy -q --dest-tls-verify=false oci:oci:1 docker://{image}"
     ));
@@ -184,7 +164,7 @@ fn plain_http_is_for_loopback_and_for_those_who_are_named() {
 
 #[test]
 fn certificates_are_judged_by_the_authority_that_is_named() {
-    require!("docker-registry", "skopeo", "curl", "openssl");
+    require!("docker-registry", "skopeo", "openssl");
     let hull = Hull::new();
     layout(&hull);
     give_address(&hull);
@@ -199,9 +179,10 @@ fn certificates_are_judged_by_the_authority_that_is_named() {
         "  tls: {{certificate: {0}/server.pem, key: {0}/server.key}}\n",
         hull.dir().display()
     );
-    let host = format!("{ADDRESS}:5000");
-    let _registry = docker_registry(&hull, &host, &tls, "");
-    let image = format!("{host}/team/shop:1");
+    let Some(registry) = DockerRegistry::start_at(ADDRESS, hull.dir(), &tls) else {
+        return;
+    };
+    let image = registry.name("team/shop:1");
     hull.ok(&format!(
         "skopeo copy -q --dest-tls-verify=false oci:oci:1 docker://{image}"
     ));
