@@ -116,6 +116,12 @@ fn swap_and_reservation_are_written() {
             &format!("hull run --rm --network none {wrong} busybox true"),
         );
     }
+    let there = hull.ok("cat /sys/devices/system/cpu/online");
+    let said = hull.fails(125, "hull create --cpuset-cpus 0,9999 busybox true");
+    assert!(
+        said.contains("`--cpuset-cpus 0,9999`") && said.contains(&format!("hint: it has {there}")),
+        "{said}"
+    );
 }
 
 #[test]
@@ -127,8 +133,36 @@ fn group_can_lie_elsewhere() {
     ));
     let groups = hull.ok(&format!("cat /proc/{}/cgroup", hull.pid("x")));
     assert!(groups.contains(&format!("/{parent}/")), "{groups}");
+    // What Hull made goes with the last container in it.
+    let run = |words: &str| {
+        hull.ok(&format!(
+            "hull run --network none --cgroup-parent /{parent}/below {words}"
+        ))
+    };
+    run("-d --name y busybox sleep 1000");
     hull.ok("hull rm -f x");
+    let there =
+        format!("ls -d /sys/fs/cgroup/{parent} /sys/fs/cgroup/*/{parent} 2>/dev/null; true");
+    assert_ne!(hull.ok(&there), "");
+    run("--rm busybox true");
+    assert_ne!(hull.ok(&there), "");
+    hull.ok("hull rm -f y");
+    assert_eq!(hull.ok(&there), "");
+    run("--rm busybox true");
+    assert_eq!(hull.ok(&there), "");
+    hull.fails(
+        127,
+        &format!("hull run --rm --network none --cgroup-parent /{parent}/below busybox nosuch"),
+    );
+    assert_eq!(hull.ok(&there), "");
+    assert_eq!(hull.ok("ls $HULL_ROOT/cgroups"), "");
+    // What was there before stays.
     hull.ok(&format!(
-        "for d in /sys/fs/cgroup/{parent} /sys/fs/cgroup/*/{parent}; do [ ! -d $d ] || rmdir $d; done"
+        "for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do [ ! -e $d/cgroup.procs ] || mkdir $d/{parent}; done"
     ));
+    let made = hull.ok(&there);
+    run("--rm busybox true");
+    let left = hull.ok(&there);
+    hull.ok(&format!("rmdir {}", made.replace('\n', " ")));
+    assert_eq!(left, made);
 }

@@ -15,6 +15,9 @@ use crate::{
     files, v1, v2,
 };
 
+/// How often a group is begun anew whose parents others take away meanwhile.
+const ATTEMPTS: usize = 32;
+
 /// The directories of one group. Dropping it changes nothing: groups live until [`Group::remove`].
 #[derive(Debug)]
 pub struct Group {
@@ -295,7 +298,7 @@ impl Group {
             source,
         };
         // Someone may remove the empty parent just after it was made; nobody does so for ever.
-        for _ in 0..8 {
+        for _ in 0..ATTEMPTS {
             match make_dir(&path) {
                 Ok(()) => {
                     let fd = files::open_dir(&path).map_err(failed)?;
@@ -322,6 +325,8 @@ impl Group {
             let path = base.join(ancestor);
             match make_dir(&path) {
                 Ok(()) | Err(Errno::EXIST) => {}
+                // The one above was empty, and somebody removed it: the caller begins again.
+                Err(Errno::NOENT) => return Ok(()),
                 Err(source) => return Err(CgroupError::Create { path, source }),
             }
             if self.hierarchies.has(place, Controller::Memory) {

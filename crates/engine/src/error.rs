@@ -116,6 +116,12 @@ pub enum EngineError {
     },
     #[error("cannot write the container's id to {}", path.display())]
     CidFile { path: PathBuf, source: Errno },
+    #[error("`{option} {asked}` names what this machine does not have")]
+    NoProcessors {
+        option: &'static str,
+        asked: String,
+        there: String,
+    },
     #[error("`{given}` is not supported")]
     Unsupported { given: String, hint: &'static str },
 }
@@ -185,6 +191,7 @@ impl EngineError {
             | Self::Port(_)
             | Self::NoCommand { .. }
             | Self::NotADevice(_)
+            | Self::NoProcessors { .. }
             | Self::Settings { .. }
             | Self::Profile { .. } => ErrorKind::InvalidInput,
             Self::Reported(reported) => match reported.code {
@@ -253,6 +260,7 @@ impl EngineError {
                 "`--device` takes a device such as /dev/fuse, or a directory of them such as /dev/snd"
                     .to_owned()
             }
+            Self::NoProcessors { there, .. } => format!("it has {there}"),
             Self::NoDevice(_) => {
                 "`ls -l /dev` shows what this host has; a module may have to be loaded first".to_owned()
             }

@@ -1,95 +1,38 @@
-//! The groups above those of containers that were told where to lie (`--cgroup-parent`).
-//!
-//! A parent that is there already is somebody else's, and is left alone. One that is not is made by the start, shared by all
-//! containers that name it, and collected when it is empty: `<root>/cgroups/<random>` is a symbolic link whose text is its path,
-//! made before the group. It is kept as long as a container names the parent, whose start may make the group again.
+//! The groups above those of containers ([`hull_monitor::parents`]).
 
-use hull_cgroup::{CgroupError, GroupPath, Hierarchies};
-use rustix::{
-    fs::{AtFlags, Mode, OFlags, mkdirat, openat, readlinkat, symlinkat, unlinkat},
-    io::Errno,
-};
+use hull_cgroup::{GroupPath, Hierarchies};
+use hull_monitor::parents;
+use hull_types::PodId;
 
-use crate::{Config, Engine, EngineError, Listed};
-
-const CLAIMS: &str = "cgroups";
+use crate::{Config, Engine, EngineError};
 
 impl Engine {
-    /// Claims the parents of a container's group that its start is going to make.
+    /// Claims the parents that the start of a pod whose group is to lie elsewhere makes.
     pub(crate) fn claim_parents(
         &self,
         config: &Config,
         hierarchies: &Hierarchies,
+        pod: PodId,
+        group: Option<&GroupPath>,
     ) -> Result<(), EngineError> {
-        let mut next = asked(config)?;
-        while let Some(parent) = next {
-            if !hierarchies.has_group(&parent) {
-                self.claim_parent(&parent)?;
-            }
-            next = parent.parent();
-        }
-        Ok(())
-    }
-
-    fn claim_parent(&self, parent: &GroupPath) -> Result<(), EngineError> {
-        let name = hull_fs::random_hex(8).map_err(hull_volume::VolumeError::from)?;
-        let path = format!("{CLAIMS}/{name}");
-        let root = self.store().root();
-        let claim = || symlinkat(parent.to_string(), root, &path);
-        let claimed = match claim() {
-            Err(Errno::NOENT) => match mkdirat(root, CLAIMS, Mode::RWXU) {
-                Ok(()) | Err(Errno::EXIST) => claim(),
-                Err(errno) => Err(errno),
-            },
-            other => other,
+        let (Some(_), Some(group)) = (&config.request.cgroup_parent, group) else {
+            return Ok(());
         };
-        claimed.map_err(|source| self.no_claim("make", &path, source))
-    }
-
-    /// Removes the parents that are empty; returns which.
-    pub(crate) fn collect_parents(
-        &self,
-        hierarchies: &Hierarchies,
-    ) -> Result<Vec<String>, EngineError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let claims = match openat(self.store().root(), CLAIMS, flags, Mode::empty()) {
-            Ok(claims) => claims,
-            Err(Errno::NOENT) => return Ok(Vec::new()),
-            Err(source) => return Err(self.no_claim("open", CLAIMS, source)),
-        };
-        let mut claimed: Vec<(GroupPath, std::ffi::OsString)> = Vec::new();
-        for name in hull_fs::list(&claims).unwrap_or_default() {
-            let text = readlinkat(&claims, &name, Vec::new());
-            let path = text.ok().and_then(|text| text.to_str().ok()?.parse().ok());
-            claimed.extend(path.map(|path| (path, name)));
-        }
-        // The innermost first: those above are empty only then.
-        claimed.sort();
-        let mut removed = Vec::new();
-        for (parent, name) in claimed.iter().rev() {
-            let was_there = hierarchies.has_group(parent);
-            hierarchies.remove_if_empty(parent)?;
-            if hierarchies.has_group(parent) {
-                continue;
-            }
-            if was_there {
-                removed.push(parent.to_string());
-            }
-            // Looked at after the group is gone: who names it now has a record, and makes the group with or without the claim.
-            let (listed, unreadable) = self.list()?;
-            if unreadable.is_empty() && !listed.iter().any(|listed| lies_below(listed, parent)) {
-                unlinkat(&claims, name, AtFlags::empty()).ok();
-            }
-        }
-        Ok(removed)
-    }
-
-    fn no_claim(&self, what: &'static str, path: &str, source: Errno) -> EngineError {
-        EngineError::File {
-            what,
+        let claimed = parents::claim(self.store().root(), hierarchies, pod, group);
+        claimed.map_err(|(path, source)| EngineError::File {
+            what: "make",
             path: self.places().root.join(path),
             source,
+        })
+    }
+
+    /// Removes the parents of a pod that is being removed, unless something else lies in them.
+    pub(crate) fn release_parents(&self, config: &Config, pod: PodId) -> Result<(), EngineError> {
+        if config.request.cgroup_parent.is_some() && self.caller().is_root() {
+            let hierarchies = self.hierarchies()?;
+            parents::collect(self.store().root(), &hierarchies, Some(pod))?;
         }
+        Ok(())
     }
 }
 
@@ -106,28 +49,6 @@ pub(crate) fn is_allowed(parent: &std::path::Path) -> bool {
         .and_then(|rest| rest.split_once('-'));
     let is_mark = numbers.is_some_and(|(device, inode)| is_hex(device) && is_hex(inode));
     first != "hull" && !is_mark
-}
-
-fn asked(config: &Config) -> Result<Option<GroupPath>, EngineError> {
-    let Some(parent) = &config.request.cgroup_parent else {
-        return Ok(None);
-    };
-    let path = parent
-        .to_string_lossy()
-        .parse()
-        .map_err(CgroupError::from)?;
-    Ok(Some(path))
-}
-
-fn lies_below(listed: &Listed, parent: &GroupPath) -> bool {
-    let mut next = asked(&listed.config).ok().flatten();
-    while let Some(path) = next {
-        if path == *parent {
-            return true;
-        }
-        next = path.parent();
-    }
-    false
 }
 
 #[cfg(test)]

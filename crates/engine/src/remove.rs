@@ -103,6 +103,7 @@ impl Engine {
                 self.volumes()?.remove(&volume.name).ok();
             }
         }
+        self.release_parents(&listed.config, held.id)?;
         Ok(self.store().discard(held)?)
     }
 
@@ -170,7 +171,9 @@ impl Engine {
         for container in &self.list()?.0 {
             self.collect_dead(container, &mut swept)?;
         }
-        swept.removed.extend(self.store().sweep()?);
+        let left = self.store().sweep()?;
+        swept.removed.extend(left.removed);
+        swept.bytes += left.bytes;
         self.collect_kernel(&mut swept)?;
         self.collect_files(&mut swept)?;
         if self.caller().is_root() && self.places().root.join("images").exists() {
@@ -235,6 +238,7 @@ impl Engine {
         let restarts = journal.restarting && self.store().is_restarting(held.id);
         // Started and ended again since we looked? Then the next collection sees to it.
         if goes && !restarts && held.read().is_ok_and(|now| now.starts == journal.starts) {
+            swept.bytes += self.sizes(container).0;
             self.discard(held, container, true)?;
             swept
                 .removed
@@ -276,7 +280,7 @@ impl Engine {
                 }
             }
             hierarchies.remove_if_empty(&parent)?;
-            let parents = self.collect_parents(&hierarchies)?;
+            let parents = hull_monitor::parents::collect(self.store().root(), &hierarchies, None)?;
             swept
                 .removed
                 .extend(parents.iter().map(|parent| format!("cgroup {parent}")));

@@ -43,6 +43,7 @@ impl Engine {
                 hint: "Hull's own pods lie there: choose a group with another name",
             });
         }
+        processors_exist(&request.limits)?;
         let notes = self.settle(&mut request)?;
         let (image, _held) = self.image_to_run(&request)?;
         let name = request.name.take();
@@ -309,4 +310,27 @@ fn image_use(asked: &str, image: Image) -> ImageUse {
         layers: image.config.rootfs.diff_ids.clone(),
         config: image.config,
     }
+}
+/// Refuses processors and memory nodes that are not there. cgroup v1 says only that it will not, v2 takes them and uses others.
+fn processors_exist(limits: &Limits) -> Result<(), EngineError> {
+    let asked = [
+        ("--cpuset-cpus", &limits.cpuset_cpus, "cpu"),
+        ("--cpuset-mems", &limits.cpuset_mems, "node"),
+    ];
+    for (option, asked, kind) in asked {
+        let Some(asked) = asked else { continue };
+        let online = std::fs::read_to_string(format!("/sys/devices/system/{kind}/online"));
+        // A kernel without memory nodes has no such file.
+        let Some(there) = online.ok().and_then(|text| text.trim().parse().ok()) else {
+            continue;
+        };
+        if !asked.is_within(&there) {
+            return Err(EngineError::NoProcessors {
+                option,
+                asked: asked.to_string(),
+                there: there.to_string(),
+            });
+        }
+    }
+    Ok(())
 }

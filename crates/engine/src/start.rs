@@ -79,6 +79,7 @@ impl Engine {
                     for volume in &config.anonymous {
                         self.volumes()?.remove(&volume.name).ok();
                     }
+                    self.release_parents(config, held.id).ok();
                     self.store().discard(held).ok();
                 }
                 Err(error)
@@ -103,7 +104,7 @@ impl Engine {
             Hierarchies::default()
         };
         let cgroup = self.cgroup_path(config, &pod.to_string())?;
-        self.claim_parents(config, &hierarchies)?;
+        self.claim_parents(config, &hierarchies, pod, cgroup.as_ref())?;
         let join = self.joins(config)?;
         let facts = self.facts(config, &pod, &id, &cgroup)?;
         let spec = bundle::plan(config, &facts);
@@ -133,6 +134,7 @@ impl Engine {
             },
             files: self.files(config, &facts)?,
             hierarchies,
+            lies_elsewhere: cgroup.is_some() && config.request.cgroup_parent.is_some(),
             cgroup,
             ids: facts.ids,
             network: network(config, &facts, name)?,

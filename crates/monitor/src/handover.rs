@@ -36,6 +36,9 @@ pub struct Handover {
     pub hierarchies: Hierarchies,
     /// The container's cgroup below the root of each hierarchy; none where the caller may make none.
     pub cgroup: Option<GroupPath>,
+    /// Whether somebody said where it is to lie.
+    #[serde(default)]
+    pub lies_elsewhere: bool,
     /// The first of the ids that are the pod's for this run; given back at its end.
     pub ids: Option<u32>,
     /// The bridge network it is connected to, if any.

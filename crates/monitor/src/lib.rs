@@ -18,6 +18,7 @@ pub mod attach;
 mod error;
 mod handover;
 mod log;
+pub mod parents;
 mod program;
 mod streams;
 mod supervise;

@@ -32,4 +32,4 @@ pub use lifecycle::{Event, Exit, Lifecycle, Refused, Run};
 pub use pod::{Held, Pod, Reserved, RootDirectory, Watched};
 pub use random_name::random_name;
 pub use status::{Observed, Status};
-pub use store::{Found, Store};
+pub use store::{Found, Store, Swept};

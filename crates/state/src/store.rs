@@ -25,6 +25,7 @@ use crate::{
 };
 
 pub use find::Found;
+pub use sweep::Swept;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)

@@ -250,6 +250,34 @@ fn root_a_name_in_use_is_refused_and_an_empty_one_made_anew() {
 }
 
 #[test]
+fn root_new_parents_are_shared_by_many_who_take_them_away() {
+    let Some(hierarchies) = hierarchies() else {
+        return;
+    };
+    let parent = format!("hull-test-{}-shared", std::process::id());
+    std::thread::scope(|scope| {
+        for starter in 0..4 {
+            let (hierarchies, parent) = (&hierarchies, &parent);
+            scope.spawn(move || {
+                for _ in 0..100 {
+                    let path = format!("{parent}/a/b/{starter}").parse().unwrap();
+                    let limits = Limits::default();
+                    Group::create(hierarchies, &path, &limits)
+                        .unwrap()
+                        .remove()
+                        .unwrap();
+                    for above in ["/a/b", "/a", ""] {
+                        let above = format!("{parent}{above}").parse().unwrap();
+                        hierarchies.remove_if_empty(&above).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    assert!(!hierarchies.has_group(&parent.parse().unwrap()));
+}
+
+#[test]
 fn root_a_chosen_processor_is_the_only_one() {
     let Some(hierarchies) = hierarchies() else {
         return;

@@ -1,4 +1,4 @@
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
 
 use hull_types::ByteSize;
 use serde::{Deserialize, Serialize};
@@ -136,17 +136,30 @@ impl CpuSet {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Says whether all of these are among `others`.
+    pub fn is_within(&self, others: &Self) -> bool {
+        let others: BTreeSet<u16> = others.numbers().collect();
+        self.numbers().all(|number| others.contains(&number))
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u16> {
+        self.0.split(',').filter_map(ends).flatten()
+    }
+}
+
+/// Reads `7` or `0-3`.
+fn ends(part: &str) -> Option<RangeInclusive<u16>> {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
+    let (from, to) = part.split_once('-').unwrap_or((part, part));
+    let (from, to) = number(from).zip(number(to))?;
+    (from <= to).then_some(from..=to)
 }
 
 impl FromStr for CpuSet {
     type Err = InvalidRequest;
     fn from_str(text: &str) -> Result<Self, InvalidRequest> {
-        let number = |text: &str| text.parse::<u16>().ok().filter(|_| !text.starts_with('+'));
-        let range = |part: &str| match part.split_once('-') {
-            Some((from, to)) => number(from).zip(number(to)).is_some_and(|(a, b)| a <= b),
-            None => number(part).is_some(),
-        };
-        if text.split(',').all(range) {
+        if text.split(',').all(|part| ends(part).is_some()) {
             return Ok(Self(text.to_owned()));
         }
         Err(InvalidRequest::Malformed {

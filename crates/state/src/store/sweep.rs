@@ -15,8 +15,17 @@ use rustix::{
     io::Errno,
 };
 
-use super::Store;
+use super::{DIRECTORY, Store};
 use crate::{Held, Journal, Pod, StateError};
+
+/// What a sweep took away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// In words.
+    pub removed: Vec<String>,
+    /// What it took on the disk.
+    pub bytes: u64,
+}
 
 impl Store {
     /// Removes a pod that the caller holds: it disappears by one rename, its names are freed, and its files are deleted.
@@ -53,16 +62,20 @@ impl Store {
     }
 
     /// Deletes what earlier removals left, names that nobody bears, and records that were not finished. Returns what went.
-    pub fn sweep(&self) -> Result<Vec<String>, StateError> {
-        let mut swept = self.sweep_names()?;
+    pub fn sweep(&self) -> Result<Swept, StateError> {
+        let mut swept = Swept {
+            removed: self.sweep_names()?,
+            bytes: 0,
+        };
         let mut garbage = Vec::new();
         self.each("garbage", |name| garbage.push(name.to_owned()))?;
         for name in garbage {
             let path = format!("garbage/{name}");
             // Whoever is deleting it still holds its lock.
             if !self.is_held(&format!("{path}/journal")) {
+                swept.bytes += self.bytes(&path);
                 self.delete(&path)?;
-                swept.push(path);
+                swept.removed.push(path);
             }
         }
         let unfinished = hull_fs::remove_unfinished(self.root());
@@ -71,7 +84,9 @@ impl Store {
             source,
         })?;
         if unfinished > 0 {
-            swept.push(format!("{unfinished} unfinished records"));
+            swept
+                .removed
+                .push(format!("{unfinished} unfinished records"));
         }
         Ok(swept)
     }
@@ -99,6 +114,14 @@ impl Store {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         openat(self.root(), journal, flags, Mode::empty())
             .is_ok_and(|file| ofd::holder(&file).is_ok_and(|holder| holder.is_some()))
+    }
+
+    /// Returns how much a directory takes on the disk, as far as it can be read.
+    fn bytes(&self, path: &str) -> u64 {
+        let directory = openat(self.root(), path, DIRECTORY, Mode::empty());
+        directory.map_or(0, |directory| {
+            hull_fs::disk_usage(directory).map_or(0, |usage| usage.bytes)
+        })
     }
 
     fn delete(&self, path: &str) -> Result<(), StateError> {

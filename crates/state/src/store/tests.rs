@@ -210,7 +210,16 @@ fn sweep_takes_what_killed_makers_left_and_nothing_else() {
     for unfinished in home.store.unfinished().unwrap() {
         home.store.discard(unfinished).unwrap();
     }
-    home.store.sweep().unwrap();
+    let garbage = home.store.path().join("garbage/half");
+    std::fs::create_dir(&garbage).unwrap();
+    let text = vec![b'x'; 100_000];
+    hull_fs::replace(&garbage.join("f"), &text, Mode::RUSR, Durability::Cached).unwrap();
+    let swept = home.store.sweep().unwrap();
+    assert_eq!(
+        swept.removed,
+        ["name ghost of a pod that is gone", "garbage/half"]
+    );
+    assert!((100_000..200_000).contains(&swept.bytes), "{swept:?}");
     let mut left = names(&home.store, "pods");
     left.sort();
     let mut expected = vec![kept.id.to_string(), alive.id().to_string()];
