@@ -365,6 +365,88 @@ fn namespaces_are_shared_when_named() {
 }
 
 #[test]
+fn exec_privileged_does_not_undo_mounts() {
+    let hull = Hull::with_busybox();
+    let tries = "mount -o remount,bind,rw /v && touch /v/x || umount /v || umount -l /proc/kcore || mount -t tmpfs t /tmp && echo undone || echo refused";
+    for (name, words) in [("x", ""), ("y", "--cap-add SYS_ADMIN")] {
+        hull.ok(&format!(
+            "hull run -d --name {name} --network none {words} -v $T:/v:ro busybox sleep 1000"
+        ));
+        let command = format!("hull exec --privileged {name} sh -c");
+        let tried = hull.sh(&format!("{command} '({tries}) 2>/dev/null'"));
+        let bounding = hull.ok(&format!(
+            "{command} 'grep CapBnd: /proc/self/status' 2>/dev/null"
+        ));
+        // All capabilities but number 21.
+        let (said, set) = match name {
+            "x" => ("refused\n", "000001ffffdfffff"),
+            _ => ("undone\n", "000001ffffffffff"),
+        };
+        assert_eq!(tried.out, said, "{}", tried.text());
+        assert_eq!(tried.err.contains("--cap-add SYS_ADMIN"), name == "x");
+        assert!(bounding.ends_with(set), "{bounding}");
+        assert!(!hull.dir().join("x").exists());
+    }
+    // A namespace of its own is no way in.
+    hull.fails(
+        1,
+        "hull exec --privileged x unshare -U -m --map-root-user mount -o remount,bind,rw /v",
+    );
+}
+
+#[test]
+fn shared_memory_goes_along_with_ipc() {
+    let hull = Hull::with_busybox();
+    hull.ok("hull run -d --name x --network none busybox sleep 1000");
+    hull.ok("hull exec x sh -c 'echo shared > /dev/shm/f; chmod 600 /dev/shm/f'");
+    hull.ok("hull run -d --name y --network none --ipc container:x busybox sleep 1000");
+    for other in ["y", "x"] {
+        hull.prints(&[
+            (
+                &format!(
+                    "--ipc container:{other} busybox sh -c 'cat /dev/shm/f; echo from > /dev/shm/g'"
+                ),
+                "shared",
+            ),
+            // Root is root on both sides, though their numbers differ outside.
+            (
+                &format!("--ipc container:{other} busybox stat -c %u /dev/shm/f /dev/shm/g"),
+                "0\n0",
+            ),
+            (
+                &format!("--ipc container:{other} --cap-add SYS_ADMIN busybox cat /dev/shm/f"),
+                "shared",
+            ),
+            (
+                &format!("--ipc container:{other} --tmpfs /dev/shm busybox ls /dev/shm"),
+                "",
+            ),
+        ]);
+        let mounted = hull.ok(
+            "hull exec y grep -E ' /dev/shm [^ ]*nosuid[^ ]*nodev[^ ]*noexec' /proc/self/mountinfo",
+        );
+        assert!(mounted.contains("tmpfs"), "{mounted}");
+    }
+    assert_eq!(
+        hull.ok("hull exec x sh -c 'cat /dev/shm/g; stat -c %u /dev/shm/g'"),
+        "from\n0"
+    );
+    // What the other has put in the place of its shared memory is not followed.
+    hull.ok("hull run -d --name z --network none --pid host --ipc none busybox sleep 1000");
+    for place in [
+        "rmdir /dev/shm; ln -s /proc/1/root/etc /dev/shm",
+        "rm /dev/shm",
+    ] {
+        hull.ok(&format!("hull exec z sh -c '{place}'"));
+        let said = hull.fails(125, "hull run --rm --ipc container:z busybox ls /dev/shm");
+        assert!(
+            said.contains("/dev/shm") && said.contains("hint: "),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn exec_gets_exactly_what_the_container_has() {
     let hull = Hull::with_busybox();
     hull.ok("hull run -d --name x --network none --cap-drop ALL --cap-add CHOWN --security-opt no-new-privileges -m 64m busybox sleep 1000");

@@ -215,6 +215,18 @@ fn init_reaps_and_passes_signals_on() {
     );
     assert_eq!(zombies.out.trim(), "0", "{}", zombies.text());
     hull.ok("hull run -d --init --name x busybox sh -c 'trap \"exit 9\" TERM; while :; do sleep 0.05; done'");
+    // Nothing of whoever started it: neither its words nor its environment.
+    let shown =
+        hull.ok("hull exec x sh -c 'tr \"\\0\" \" \" < /proc/1/cmdline; echo; cat /proc/1/comm'");
+    let (words, name) = shown.split_once('\n').unwrap();
+    assert!(
+        "hull-init -- sh -c trap ".starts_with(words.trim_end()),
+        "{shown}"
+    );
+    assert_eq!(name, "hull-init");
+    hull.fails(1, "hull exec x cat /proc/1/environ");
+    let words = hull.ok("hull run --rm --init busybox head -c 30 /proc/1/cmdline | tr '\\0' ' '");
+    assert_eq!(words, "hull-init -- head -c 30 /proc/");
     hull.ok("hull stop x");
     assert_eq!(hull.ok("hull inspect -f '{{.State.ExitCode}}' x"), "9");
 }

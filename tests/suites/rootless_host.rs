@@ -154,3 +154,16 @@ fn what_root_can_do_is_refused_with_words() {
     );
     hull.ok("hull rm -f a");
 }
+
+#[test]
+fn mounts_that_nobody_can_lock_are_told() {
+    let Some(hull) = ordinary() else { return };
+    let said = |words: &str| {
+        let ran = hull.sh(&format!("hull run --rm {words} @host -- true"));
+        assert_eq!(ran.code, 0, "{}", ran.text());
+        ran.err
+    };
+    assert_eq!(said(""), "");
+    let warned = said("--cap-add SYS_ADMIN");
+    assert!(warned.contains("CAP_SYS_ADMIN"), "{warned}");
+}

@@ -27,7 +27,7 @@ use rustix::{
 
 use crate::{
     Descriptors, Failure, Filter, Handover, ID_CLAIMS, JoinKind, JoinNamespace, MonitorError,
-    Report, streams::Streams,
+    Report, parents, streams::Streams,
 };
 use connection::Connection;
 use files::Files;
@@ -127,6 +127,7 @@ fn give_up(order: &Handover, held: Held, failure: &Failure) {
         && let Ok(store) = Store::open(&order.root)
     {
         remove_volumes(order);
+        release_parents(order, &store);
         store.discard(held).ok();
     }
 }
@@ -303,7 +304,9 @@ impl<'a> Supervised<'a> {
             // Whoever restarts it said so.
             if !journal.restarting {
                 remove_volumes(self.order);
-                Store::open(&self.order.root)?.discard_known(held, Some(&journal))?;
+                let store = Store::open(&self.order.root)?;
+                release_parents(self.order, &store);
+                store.discard_known(held, Some(&journal))?;
             }
         }
         self.streams.end(code);
@@ -381,6 +384,11 @@ fn filter(order: &Handover) -> Result<hull_runtime::Filter, MonitorError> {
 /// Opens the namespaces of other containers that this one joins.
 fn join(order: &Handover) -> Result<Join, MonitorError> {
     let mut join = Join::default();
+    let open = |pid: i32, word: &str| {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(format!("/proc/{pid}/ns/{word}"), flags, Mode::empty());
+        opened.map_err(|source| MonitorError::JoinedGone { source })
+    };
     for JoinNamespace { pid, kind } in &order.join {
         let (slot, word) = match kind {
             JoinKind::Network => (&mut join.net, "net"),
@@ -388,9 +396,10 @@ fn join(order: &Handover) -> Result<Join, MonitorError> {
             JoinKind::Uts => (&mut join.uts, "uts"),
             JoinKind::Pid => (&mut join.pid, "pid"),
         };
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(format!("/proc/{pid}/ns/{word}"), flags, Mode::empty());
-        *slot = Some(opened.map_err(|source| MonitorError::JoinedGone { source })?);
+        *slot = Some(open(*pid, word)?);
+        if *kind == JoinKind::Ipc {
+            join.mounts = Some(open(*pid, "mnt")?);
+        }
     }
     Ok(join)
 }
@@ -400,6 +409,13 @@ fn remove_volumes(order: &Handover) {
     let volumes = hull_volume::Volumes::new(&order.root);
     for name in &order.anonymous {
         volumes.remove(name).ok();
+    }
+}
+
+/// Parents that stay are found by `gc`: the claims on them do.
+fn release_parents(order: &Handover, store: &Store) {
+    if order.lies_elsewhere {
+        parents::collect(store.root(), &order.hierarchies, Some(order.pod)).ok();
     }
 }
 

@@ -148,6 +148,7 @@ fn raise(
     let proc = proc_of(child.pid)?;
     let mut warnings = Vec::new();
     warnings.extend(plan.process.set_oom_score(proc.as_fd())?);
+    warnings.extend(plan.unlocked.then_some(Warning::UnlockedMounts));
     if let Some(maps) = &plan.namespaces.maps {
         maps.write(proc.as_fd())?;
     }

@@ -152,6 +152,9 @@ impl Failure {
             }
             (Step::Overlay, Errno::NODEV) => "the kernel has no overlay: modprobe overlay",
             (Step::OpenSource, Errno::NOENT) => "the source of a bind mount must exist on the host",
+            (Step::SharedMemory, Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {
+                "that container has no shared memory (`--ipc none`); `--tmpfs /dev/shm` gives this one its own"
+            }
             (Step::FindUser, Errno::NOENT) => {
                 "users are looked up in the image's own /etc/passwd; a number always works"
             }
@@ -284,6 +287,7 @@ steps! {
     AttachRoot Mounts "cannot attach the root file system",
     OpenSource Mounts "cannot open the mount source `{}`",
     Mount Mounts "cannot mount `{}`",
+    SharedMemory Mounts "cannot share the `{}` of the container whose IPC namespace is joined",
     MountPoint Mounts "cannot make the mount point `{}`",
     Mask Mounts "cannot hide `{}`",
     ReadOnlyPath Mounts "cannot make `{}` read-only",
@@ -331,6 +335,10 @@ pub enum Warning {
     OomScoreClamped { wanted: i32 },
     /// Keyrings are used up (`kernel.keys.maxkeys`): the host's session keyring is not replaced.
     SharedKeyring { errno: Errno },
+    /// The container was started without `CAP_SYS_ADMIN`, so its mounts are not locked against it.
+    MayNotMount,
+    /// Nobody locks the mounts of an ordinary user's container.
+    UnlockedMounts,
 }
 
 impl fmt::Display for Warning {
@@ -343,6 +351,12 @@ impl fmt::Display for Warning {
             Self::OomScoreClamped { wanted } => write!(
                 f,
                 "the OOM score stays as it is, not {wanted}: lowering it needs CAP_SYS_RESOURCE, which Hull does not have here"
+            ),
+            Self::MayNotMount => f.write_str(
+                "the command goes without CAP_SYS_ADMIN: the mounts of this container are locked only if it is started with `--cap-add SYS_ADMIN`",
+            ),
+            Self::UnlockedMounts => f.write_str(
+                "with CAP_SYS_ADMIN the app can make writable what is mounted read-only: only root can start a container that cannot",
             ),
             Self::SharedKeyring { errno } => {
                 write!(

@@ -8,6 +8,9 @@
 //! Two processes, because entering a process id namespace counts for children only; `CLONE_PARENT` makes the second one
 //! the caller's own child, to be waited for. It gets exactly what the container's first process got: cgroup, capabilities,
 //! `no_new_privs`, filter and limits (rkt's CVE-2019-10144 and its two sisters were the absence of each).
+//!
+//! Whoever asks for more capabilities gets them, but for one. Mounts are locked when a container starts that may mount
+//! ([`crate::locked`]), and only then; in any other, `CAP_SYS_ADMIN` would take masks off and make writable what is read-only.
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,7 +24,7 @@ use hull_sys::seccomp::SockFilter;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use rustix::process::{DumpableBehavior, Gid, Pid, Uid, set_dumpable_behavior};
-use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{CapabilitySet, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::channel::{self, Channel, Message};
 use crate::create::{Newborn, Running, await_exec, program};
@@ -32,6 +35,8 @@ use crate::namespaces::{HostRoot, proc_of};
 use crate::process::{ProcessPlan, bind_to_parent, leave_keyring};
 use crate::rootfs::inside::Inside;
 use crate::streams::{self, Terminal};
+
+const MOUNTING: &str = "CAP_SYS_ADMIN";
 
 /// One more process for a container.
 #[derive(Debug)]
@@ -52,15 +57,18 @@ pub struct Exec<'a> {
 
 /// Starts the process. The caller has to be single-threaded; the process is its child.
 pub fn exec(request: Exec<'_>) -> Result<Running, StartError> {
-    let plan = ProcessPlan::of(request.process, request.user)?;
-    let capabilities = request.process.capabilities.as_ref();
+    let weaker = without_mounting(request.process);
+    let home = Home::look(&request.target, weaker.is_some())?;
+    let weaker = weaker.filter(|_| !home.may_mount);
+    let process = weaker.as_ref().unwrap_or(request.process);
+    let plan = ProcessPlan::of(process, request.user)?;
+    let capabilities = process.capabilities.as_ref();
     let bounding = capabilities.map_or(&[][..], |sets| sets.bounding.as_slice());
     let filter = program(&request.filter, bounding);
     let tasks = match request.target.cgroup {
         Some(group) => group.tasks_files()?,
         None => Vec::new(),
     };
-    let home = Home::look(&request.target)?;
     if let Some(root) = home.userns {
         streams::hand_over(&request.stdio, root)?;
     }
@@ -93,8 +101,9 @@ pub fn exec(request: Exec<'_>) -> Result<Running, StartError> {
     let mut warnings: Vec<_> = shared_keyring
         .map(|errno| Warning::SharedKeyring { errno })
         .into_iter()
+        .chain(weaker.is_some().then_some(Warning::MayNotMount))
         .collect();
-    if request.process.oom_score_adj.is_some() {
+    if process.oom_score_adj.is_some() {
         warnings.extend(plan.set_oom_score(proc_of(child.pid)?.as_fd())?);
     }
     warnings.extend(plan.set_rlimits(child.pid)?);
@@ -110,6 +119,22 @@ pub fn exec(request: Exec<'_>) -> Result<Running, StartError> {
         terminal,
         warnings,
     })
+}
+
+/// Returns the process without the capability that undoes mounts, if it has that.
+fn without_mounting(process: &Process) -> Option<Process> {
+    let mut weaker = process.clone();
+    let sets = weaker.capabilities.as_mut()?;
+    for set in [
+        &mut sets.bounding,
+        &mut sets.effective,
+        &mut sets.permitted,
+        &mut sets.inheritable,
+        &mut sets.ambient,
+    ] {
+        set.retain(|name| name != MOUNTING);
+    }
+    (weaker != *process).then_some(weaker)
 }
 
 /// The process, its terminal, and whether it kept the caller's keyring.
@@ -155,10 +180,12 @@ struct Home {
     userns: Option<HostRoot>,
     /// `setgroups` is denied there.
     groups_denied: bool,
+    /// Its mounts are locked, or as good as any of the host's. Looked at where it matters.
+    may_mount: bool,
 }
 
 impl Home {
-    fn look(target: &Target<'_>) -> Result<Self, Failure> {
+    fn look(target: &Target<'_>, wants_to_mount: bool) -> Result<Self, Failure> {
         let proc = proc_of(target.pid).map_err(|failure| match failure.errno {
             Errno::NOENT => gone(),
             _ => failure,
@@ -187,6 +214,7 @@ impl Home {
             true => Self {
                 userns: None,
                 groups_denied: false,
+                may_mount: true,
             },
             false => Self {
                 userns: Some(HostRoot {
@@ -194,6 +222,7 @@ impl Home {
                     gid: root_in(&read("gid_map")?)?,
                 }),
                 groups_denied: read("setgroups")?.trim_end() == "deny",
+                may_mount: wants_to_mount && may_mount(&read("status")?),
             },
         };
         // The number was this process's as long as the process had not been reaped.
@@ -211,6 +240,15 @@ impl Home {
 
 fn gone() -> Failure {
     Failure::new(Step::Namespace, "container's", Errno::SRCH)
+}
+
+/// Reads from a `/proc/PID/status` whether the process could ever have had the capability.
+fn may_mount(status: &str) -> bool {
+    let bounding = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapBnd:"))
+        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    bounding.is_some_and(|set| set & CapabilitySet::SYS_ADMIN.bits() != 0)
 }
 
 /// Finds the host's id of root in the text of an id map.
@@ -324,6 +362,14 @@ impl Entrant<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_may_mount_says_the_bounding_set() {
+        let status = |set: &str| format!("CapEff:\t0000000000200000\nCapBnd:\t{set}\nCapAmb:\t0\n");
+        assert!(may_mount(&status("000001ffffffffff")));
+        assert!(!may_mount(&status("00000000a80425fb")));
+        assert!(!may_mount("Name:\tsh\n"));
+    }
 
     #[test]
     fn the_root_is_found_in_a_map() {

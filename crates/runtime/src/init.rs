@@ -84,7 +84,11 @@ impl Init<'_> {
             }
         };
         let channel = match self.reaper {
-            Some(forget) => reaper::split(channel, forget),
+            Some(forget) => {
+                let process = self.launch.spec.process.as_ref();
+                let command = process.map_or(&[][..], |process| process.args.as_slice());
+                reaper::split(channel, forget, command)
+            }
             None => channel,
         };
         let in_userns = self.plan.namespaces.maps.is_some();

@@ -106,6 +106,8 @@ pub struct Join {
     pub uts: Option<OwnedFd>,
     /// Process ids.
     pub pid: Option<OwnedFd>,
+    /// The mounts of the container whose IPC namespace it is, to share its `/dev/shm` as well. They are not joined.
+    pub mounts: Option<OwnedFd>,
 }
 
 /// A running container, for [`exec`](crate::exec()).

@@ -16,7 +16,7 @@ use hull_sys::Errno;
 use hull_sys::clone::CloneFlags;
 use hull_sys::namespaces::setns;
 use rustix::fs::{CWD, Mode, OFlags, fstatfs, openat};
-use rustix::process::{Pid, getegid, geteuid};
+use rustix::process::{Pid, chroot, fchdir, getegid, geteuid};
 
 use crate::error::{At as _, Failure, StartError, Step};
 use crate::launch::Join;
@@ -192,6 +192,25 @@ impl Visit {
         }
         Ok(())
     }
+}
+
+/// Runs `work` where the mounts are those of `namespace`, and comes back.
+pub(crate) fn among_mounts_of<T>(
+    namespace: BorrowedFd<'_>,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let failed = |errno| Failure::new(Step::Namespace, "mnt", errno);
+    let path = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = |name: &str, flags| openat(CWD, name, flags, Mode::empty()).map_err(failed);
+    let (root, here) = (open("/", path)?, open(".", path)?);
+    let home = open("/proc/self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC)?;
+    setns(namespace, CloneFlags::NEWNS).map_err(failed)?;
+    let done = work();
+    setns(home, CloneFlags::NEWNS).map_err(failed)?;
+    // setns(2) made the root of the mounts the root and the working directory; the caller may live below it.
+    fchdir(root).and_then(|()| chroot(".")).map_err(failed)?;
+    fchdir(here).map_err(failed)?;
+    done
 }
 
 /// The two maps of a user namespace.

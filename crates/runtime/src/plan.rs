@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) assembly: Assembly,
     /// The container may mount: what is mounted for it is locked ([`crate::locked`]).
     pub(crate) locked: bool,
+    /// It may mount, and nobody can lock what is.
+    pub(crate) unlocked: bool,
     pub(crate) namespaces: Namespaces,
     pub(crate) mounts: Vec<Planned>,
     pub(crate) masked: Vec<PathBuf>,
@@ -73,8 +75,10 @@ impl Plan {
         let own_userns = namespaces.maps.is_some();
         Ok(Self {
             assembly,
-            // An ordinary user's has only what that user may do anyway; and in the host's user namespace nothing is locked.
+            // In the host's user namespace nothing is locked.
             locked: may_mount && own_userns && assembly == Assembly::Outside,
+            // An ordinary user's can do only what that user can do anyway; but the user may have meant it not to.
+            unlocked: may_mount && own_userns && assembly == Assembly::Inside,
             mounts: mounts::plan(spec, &namespaces, &launch.join)?,
             masked,
             frozen: linux.readonly_paths.clone(),

@@ -5,25 +5,34 @@
 //!   pid 1 ── fork ──▶ app: own process group, foreground of the terminal, exec
 //!     └─ wait: SIGCHLD → reap (the app's end is ours)   any other → the app
 //! ```
+//! It shows itself as `hull-init -- CMD…`; whose copy it is, and how that was called, is nobody's business inside.
+//!
 //! Its pages are shared with the monitor until somebody writes to them, and it writes to a few only: there is no exec, no
 //! second program in the image, and nothing to find under `/proc/1/fd`.
 
 use std::convert::Infallible;
+use std::ffi::CString;
 
 use hull_sys::Errno;
 use hull_sys::clone::{Forked, fork};
+use hull_sys::process::show_command_line;
 use hull_sys::signal::{self, SignalSet};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, setpgid, wait};
 use rustix::termios::{isatty, tcsetpgrp};
+use rustix::thread::set_name;
 
 use crate::channel::Channel;
 use crate::error::{At as _, Failure, Step};
 use crate::init::end;
 
+/// What `ps` shows.
+const NAME: &str = "hull-init";
+
 /// Splits pid 1 from the app. Returns in the app's process only, which alone keeps the channel: its end says that the app
 /// began. `forget` closes every other descriptor of pid 1.
-pub(crate) fn split(channel: Channel, forget: fn()) -> Channel {
+pub(crate) fn split(channel: Channel, forget: fn(), command: &[String]) -> Channel {
+    disguise(command);
     match divide() {
         Ok(None) => channel,
         Ok(Some(app)) => {
@@ -37,6 +46,14 @@ pub(crate) fn split(channel: Channel, forget: fn()) -> Channel {
             end(1)
         }
     }
+}
+
+/// Shows nothing of the caller's command line. Before there are two processes, so that neither is seen without; and what cannot
+/// be shown is no reason not to run.
+fn disguise(command: &[String]) {
+    let words = [NAME, "--"].into_iter();
+    show_command_line(words.chain(command.iter().map(String::as_str))).ok();
+    set_name(&CString::new(NAME).unwrap_or_default()).ok();
 }
 
 /// Returns the app's process id in pid 1, and none in the app's process.

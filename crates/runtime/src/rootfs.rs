@@ -153,7 +153,7 @@ impl Assembler<'_> {
             .iter()
             .map(|mount| {
                 (mount.maker == Maker::Outside)
-                    .then(|| mount.make_outside(self.userns))
+                    .then(|| mount.make_outside(self.userns, &self.launch.join))
                     .transpose()
             })
             .collect::<Result<_, _>>()?;

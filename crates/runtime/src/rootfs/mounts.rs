@@ -6,6 +6,7 @@
 //! | proc, sysfs, mqueue of an own namespace; devpts, tmpfs | the child, to whom they then belong |
 //! | the same of a joined namespace | the parent, while it visits that namespace: the child has no power over it |
 //! | the same of the host's namespace, in a user namespace | the parent: a clone of the host's mount |
+//! | `/dev/shm` of the container whose IPC namespace is joined | the parent: a clone, from among that container's mounts |
 //! | cgroup | the parent: clones of the container's own cgroup directories (fresh mounts cost twice as much) |
 //!
 //! Destinations are found inside the root by descriptor and mounts are attached to that descriptor, so nobody who changes
@@ -18,7 +19,7 @@ use hull_spec::runtime::{Mount, Spec};
 use hull_sys::Errno;
 use hull_sys::clone::CloneFlags;
 use hull_sys::mount::MountAttr;
-use rustix::fs::{CWD, FileType, fstat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::mount::{MountAttrFlags, MountPropagationFlags, MoveMountFlags, move_mount};
 
 use super::inside::{Inside, Shape, lexical, until_exec};
@@ -26,7 +27,7 @@ use super::options::{Bind, Options};
 use super::superblock::{Depth, Superblock, change_mount, clone_mount};
 use crate::error::{At as _, Failure, StartError, Step};
 use crate::launch::Join;
-use crate::namespaces::Namespaces;
+use crate::namespaces::{Namespaces, among_mounts_of};
 
 /// One mount, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) enum Kind {
     Devpts,
     Mqueue,
     Tmpfs,
+    /// `/dev/shm` of the container whose IPC namespace is joined.
+    SharedMemory,
     /// `/dev`: from the backstage.
     Dev,
     /// The container's own cgroups.
@@ -80,6 +83,8 @@ const PROC_FILES: [&str; 10] = [
     "sys/kernel/ns_last_pid",
 ];
 
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// Understands the mounts of the spec.
 pub(crate) fn plan(
     spec: &Spec,
@@ -100,7 +105,7 @@ fn plan_one(mount: &Mount, namespaces: &Namespaces, join: &Join) -> Result<Plann
         ));
     }
     let mut options = Options::parse(&mount.options);
-    let kind = kind(mount, &destination, &options)?;
+    let kind = kind(mount, &destination, &options, join)?;
     if let Ok(below) = destination.strip_prefix("/proc") {
         let allowed = match kind {
             Kind::Proc => below.as_os_str().is_empty(),
@@ -136,7 +141,12 @@ fn plan_one(mount: &Mount, namespaces: &Namespaces, join: &Join) -> Result<Plann
     })
 }
 
-fn kind(mount: &Mount, destination: &Path, options: &Options) -> Result<Kind, StartError> {
+fn kind(
+    mount: &Mount,
+    destination: &Path,
+    options: &Options,
+    join: &Join,
+) -> Result<Kind, StartError> {
     let word = mount.kind.as_deref().unwrap_or("none");
     Ok(match word {
         _ if options.bind.is_some() || word == "bind" => Kind::Bind {
@@ -152,6 +162,10 @@ fn kind(mount: &Mount, destination: &Path, options: &Options) -> Result<Kind, St
         "devpts" => Kind::Devpts,
         "mqueue" => Kind::Mqueue,
         "tmpfs" if destination == Path::new("/dev") => Kind::Dev,
+        // Only what is there when nobody asked for another.
+        "tmpfs" if join.mounts.is_some() && is_standard_memory(mount, destination) => {
+            Kind::SharedMemory
+        }
         "tmpfs" => Kind::Tmpfs,
         "cgroup" | "cgroup2" => Kind::Cgroup,
         other => {
@@ -163,6 +177,10 @@ fn kind(mount: &Mount, destination: &Path, options: &Options) -> Result<Kind, St
     })
 }
 
+fn is_standard_memory(mount: &Mount, destination: &Path) -> bool {
+    destination == Path::new(SHARED_MEMORY) && mount.source.as_deref() == Some(Path::new("shm"))
+}
+
 fn maker(kind: &Kind, namespaces: &Namespaces, join: &Join) -> Maker {
     let of = |own: CloneFlags, joined: bool| match (namespaces.makes(own), joined) {
         (true, _) => Maker::Inside,
@@ -171,7 +189,7 @@ fn maker(kind: &Kind, namespaces: &Namespaces, join: &Join) -> Maker {
         (false, false) => Maker::Inside,
     };
     match kind {
-        Kind::Bind { .. } => Maker::Outside,
+        Kind::Bind { .. } | Kind::SharedMemory => Maker::Outside,
         Kind::Proc => of(CloneFlags::NEWPID, join.pid.is_some()),
         Kind::Sysfs => of(CloneFlags::NEWNET, join.net.is_some()),
         Kind::Mqueue => of(CloneFlags::NEWIPC, join.ipc.is_some()),
@@ -199,7 +217,14 @@ fn drop_unmapped_gid(options: &mut Options, namespaces: &Namespaces) {
 
 impl Planned {
     /// Makes the mount on the parent's side: a clone of something of the host's.
-    pub(crate) fn make_outside(&self, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Failure> {
+    pub(crate) fn make_outside(
+        &self,
+        userns: Option<BorrowedFd<'_>>,
+        join: &Join,
+    ) -> Result<OwnedFd, Failure> {
+        if let (Kind::SharedMemory, Some(mounts)) = (&self.kind, &join.mounts) {
+            return among_mounts_of(mounts.as_fd(), || self.share_memory(userns));
+        }
         let (source, depth) = match &self.kind {
             Kind::Bind { source } => (source.as_path(), self.bind_depth()),
             Kind::Proc => (Path::new("/proc"), Depth::Tree),
@@ -238,6 +263,31 @@ impl Planned {
         Ok(clone)
     }
 
+    /// Clones `/dev/shm` of the container among whose mounts the caller is. Root is root there and here, whatever numbers the
+    /// two have outside.
+    fn share_memory(&self, userns: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Failure> {
+        let failed = |errno| Failure::new(Step::SharedMemory, SHARED_MEMORY, errno);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // A link there is that container's, and could lead through its /proc to what is not.
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let place = openat2(CWD, SHARED_MEMORY, flags, Mode::empty(), resolve).map_err(failed)?;
+        let clone = |userns| {
+            let attr = MountAttr {
+                set: self.options.set,
+                propagation: MountPropagationFlags::PRIVATE,
+                userns,
+                ..MountAttr::default()
+            };
+            clone_mount(&place, "", Depth::One, &attr)
+        };
+        match clone(userns) {
+            // Below Linux 6.3 a tmpfs has no id map: the files are there, and the other's.
+            Err(Errno::INVAL) if userns.is_some() => clone(None),
+            made => made,
+        }
+        .map_err(failed)
+    }
+
     fn bind_depth(&self) -> Depth {
         match self.options.bind {
             Some(Bind::One) => Depth::One,
@@ -253,7 +303,7 @@ impl Planned {
             Kind::Devpts => ("devpts", "devpts"),
             Kind::Mqueue => ("mqueue", "mqueue"),
             Kind::Tmpfs | Kind::Dev => ("tmpfs", "tmpfs"),
-            Kind::Bind { .. } | Kind::Cgroup => {
+            Kind::Bind { .. } | Kind::Cgroup | Kind::SharedMemory => {
                 return Err(Failure::new(Step::Mount, &self.destination, Errno::INVAL));
             }
         };

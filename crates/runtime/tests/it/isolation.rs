@@ -399,6 +399,7 @@ fn joins() {
         ipc: Some(open(NamespaceKind::Ipc)),
         uts: Some(open(NamespaceKind::Uts)),
         pid: Some(open(NamespaceKind::Pid)),
+        mounts: None,
     };
     let links = |pid: &str| {
         ["net", "ipc", "uts"].map(|kind| {
