@@ -26,6 +26,26 @@ fn root_inside_is_nobody_outside() {
 }
 
 #[test]
+fn start_writes_nothing_into_the_containers_layer() {
+    let hull = Hull::with_busybox();
+    // An image without anything that is mounted on.
+    hull.ok("hull create --name from busybox true && mkdir -p bare/bin && hull cp from:/bin/busybox bare/bin/ && hull rm from");
+    hull.ok("tar -C bare -c . | hull import - bare");
+    for image in ["busybox", "bare"] {
+        hull.ok(&format!("hull create --name {image} --network none {image} busybox sh -c 'busybox cat /etc/hosts'"));
+        assert!(
+            hull.ok(&format!("hull start -a {image}"))
+                .contains("localhost")
+        );
+        assert_eq!(hull.ok(&format!("hull diff {image}")), "");
+        hull.ok(&format!(
+            "hull export {image} | tar -t | grep -q '^etc/hosts$'"
+        ));
+    }
+    assert_eq!(hull.ok("find $HULL_ROOT/pods/*/0.upper -mindepth 1"), "");
+}
+
+#[test]
 fn privileges_are_dockers() {
     let hull = Hull::with_busybox();
     let status = |words: &str, field: &str| {

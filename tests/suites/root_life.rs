@@ -292,7 +292,7 @@ fn rotation_loses_the_oldest_and_nothing_else() {
         "same"
     );
     let size: u64 = hull
-        .ok("du -cb $HULL_ROOT/pods/*/0/log* | tail -n 1 | cut -f1")
+        .ok("du -cb $HULL_ROOT/pods/*/0.log* | tail -n 1 | cut -f1")
         .parse()
         .unwrap();
     assert!(size <= 3 * 65_536 + 4096, "{size}");

@@ -382,7 +382,12 @@ fn overlay(scratch: &Path, marks: WhiteoutMarks) -> Result<(), Errno> {
         marks,
     };
     let scratch = directory(scratch)?;
-    let tree = hull_snapshot::merged(&layers, scratch.as_fd());
+    let scratch = hull_snapshot::Scratch {
+        dir: scratch.as_fd(),
+        upper: "upper",
+        work: "work",
+    };
+    let tree = hull_snapshot::merged(&layers, scratch);
     tree.map(drop).map_err(answer)
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use hull_net::{ExposedPort, PortMap};
-use hull_state::Status;
+use hull_state::{LOG, Status, UPPER, part_of};
 use hull_types::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,7 @@ impl Engine {
             // Docker counts what a restart policy did, and there is none yet.
             "RestartCount": 0,
             "Driver": "overlay",
-            "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": self.container_dir(listed).join("upper") } },
+            "GraphDriver": { "Name": "overlay", "Data": { "UpperDir": self.part(listed, UPPER) } },
             "AppArmorProfile": "",
             "MountLabel": "",
             "ProcessLabel": "",
@@ -50,15 +50,16 @@ impl Engine {
             "Config": self.config_section(listed),
             "HostConfig": self.host_config(listed),
             "NetworkSettings": network_settings(listed),
-            "LogPath": self.container_dir(listed).join("log"),
+            "LogPath": self.part(listed, LOG),
             "Relaxations": self.relaxations(listed),
         })
     }
 
-    /// Returns the directory in which a container's own files lie.
-    fn container_dir(&self, listed: &Listed) -> PathBuf {
-        let place = format!("pods/{}/{}", listed.pod.id(), listed.place);
-        self.places().root.join(place)
+    /// Returns where a part of a container lies.
+    pub(crate) fn part(&self, listed: &Listed, part: &str) -> PathBuf {
+        let part = part_of(listed.place, part);
+        let path = format!("pods/{}/{part}", listed.pod.id());
+        self.places().root.join(path)
     }
 
     /// Returns a container as a row of a list.

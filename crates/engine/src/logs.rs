@@ -1,13 +1,11 @@
 //! Reading what a container wrote.
 
+use hull_state::{LOG, part_of};
 use std::{os::fd::OwnedFd, time::Duration};
 
 use hull_monitor::{Line, LogParser, open_all};
 use hull_types::Timestamp;
-use rustix::{
-    fs::{Mode, OFlags, fstat, openat},
-    io::Errno,
-};
+use rustix::{fs::fstat, io::Errno};
 
 use crate::{Engine, EngineError};
 
@@ -37,14 +35,11 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let listed = self.find(asked)?;
         let pod = self.store().directory(listed.pod.id())?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let failed = |source| EngineError::System {
             what: "read the container's log",
             source,
         };
-        let directory =
-            openat(&pod, listed.place.to_string(), flags, Mode::empty()).map_err(failed)?;
-        let mut log = Following::open(directory).map_err(failed)?;
+        let mut log = Following::open(pod, part_of(listed.place, LOG)).map_err(failed)?;
         let wanted = |line: &Line| {
             query.since.is_none_or(|since| line.time >= since)
                 && query.until.is_none_or(|until| line.time < until)
@@ -95,19 +90,21 @@ impl Engine {
 #[derive(Debug)]
 struct Following {
     directory: OwnedFd,
+    name: String,
     parser: LogParser,
     /// Files not yet read to their end, oldest first; the last one is current, or was.
     files: Vec<(OwnedFd, u64)>,
 }
 
 impl Following {
-    fn open(directory: OwnedFd) -> Result<Self, Errno> {
-        let files = open_all(&directory)?
+    fn open(directory: OwnedFd, name: String) -> Result<Self, Errno> {
+        let files = open_all(&directory, &name)?
             .into_iter()
             .map(|(_, file)| (file, 0))
             .collect();
         Ok(Self {
             directory,
+            name,
             parser: LogParser::default(),
             files,
         })
@@ -134,7 +131,7 @@ impl Following {
             .map(|(file, _)| fstat(file).map(|stat| (stat.st_dev, stat.st_ino)))
             .transpose()?;
         let mut newer: Vec<(OwnedFd, u64)> = Vec::new();
-        for (_, file) in open_all(&self.directory)?.into_iter().rev() {
+        for (_, file) in open_all(&self.directory, &self.name)?.into_iter().rev() {
             let stat = fstat(&file)?;
             if newest == Some((stat.st_dev, stat.st_ino)) {
                 break;

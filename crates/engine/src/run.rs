@@ -2,7 +2,7 @@
 
 use hull_image::{Image, ImageError, Layer};
 use hull_spec::image::ImageConfig;
-use hull_state::{Container, Held, Reserved, RootDirectory, Status};
+use hull_state::{Container, Held, Reserved, RootDirectory, Status, WORK};
 use hull_types::{ContainerId, ContainerName, DiffId, Timestamp};
 use rustix::io::Errno;
 
@@ -200,8 +200,7 @@ impl Engine {
     /// container with `--rm` wrote is not promised to outlive the host's crash.
     fn forget_volatile(&self, listed: &Listed) -> Result<(), EngineError> {
         use rustix::fs::{Mode, OFlags};
-        let path = format!("pods/{}/{}/work", listed.pod.id(), listed.place);
-        let path = self.places().root.join(path);
+        let path = self.part(listed, WORK);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let work = match rustix::fs::open(&path, flags, Mode::empty()) {
             Ok(work) => work,

@@ -2,6 +2,8 @@
 
 use rustix::fs::{Mode, OFlags, openat};
 
+use hull_state::{UPPER, part_of};
+
 use crate::{Engine, Listed};
 
 impl Engine {
@@ -14,7 +16,7 @@ impl Engine {
             .directory(listed.pod.id())
             .ok()
             .and_then(|pod| {
-                let upper = format!("{}/upper", listed.place);
+                let upper = part_of(listed.place, UPPER);
                 let upper = openat(&pod, upper, flags, Mode::empty()).ok()?;
                 hull_fs::disk_usage(&upper).ok()
             });

@@ -97,7 +97,6 @@ impl Engine {
     ) -> Result<Order, EngineError> {
         let pod = held.id;
         let host = config.image.source.is_none();
-        let layers = self.open_layers(config)?;
         let hierarchies = if self.caller().is_root() {
             self.hierarchies()?
         } else {
@@ -123,6 +122,8 @@ impl Engine {
             pod,
             place: 0,
             id,
+            name: name.clone(),
+            journal: held.written(),
             filter: filter(config),
             spec,
             rootfs: if host {
@@ -130,7 +131,9 @@ impl Engine {
                     hide: self.own_directories(),
                 }
             } else {
-                Rootfs::Overlay
+                Rootfs::Overlay {
+                    layers: self.layers(config)?,
+                }
             },
             files: self.files(config, &facts)?,
             hierarchies,
@@ -158,7 +161,6 @@ impl Engine {
             handover,
             descriptors: Descriptors {
                 journal,
-                layers,
                 stdin,
                 client,
                 report: None,
@@ -178,11 +180,6 @@ impl Engine {
         })?;
         handover.numbers = Numbers {
             journal: inheritable(&descriptors.journal)?,
-            layers: descriptors
-                .layers
-                .iter()
-                .map(inheritable)
-                .collect::<Result<_, _>>()?,
             client: descriptors.client.as_ref().map(inheritable).transpose()?,
         };
         let system = |what| move |source| EngineError::System { what, source };
@@ -222,11 +219,14 @@ impl Engine {
         read_report(outcome)
     }
 
-    fn open_layers(&self, config: &Config) -> Result<Vec<OwnedFd>, EngineError> {
+    /// Says what a container's root lies on, the topmost first: the image's layers, and the places that every container needs
+    /// something mounted on.
+    fn layers(&self, config: &Config) -> Result<Vec<PathBuf>, EngineError> {
+        let layers = self.images()?.layers();
         let top_first = config.image.layers.iter().rev();
-        top_first
-            .map(|layer| Ok(self.images()?.layers().open(layer)?))
-            .collect()
+        let mut paths: Vec<_> = top_first.map(|layer| layers.path(layer)).collect();
+        paths.push(layers.mount_points()?);
+        Ok(paths)
     }
 
     pub(crate) fn cgroup_path(

@@ -14,8 +14,8 @@ use std::{
 };
 
 use hull_fs::Root;
-use hull_snapshot::{Layers, WhiteoutMarks};
-use hull_state::{Held, Run, Status};
+use hull_snapshot::{Layers, Scratch, WhiteoutMarks};
+use hull_state::{Held, Run, Status, UPPER, WORK, part_of};
 use rustix::{
     fs::{CWD, FileType, Mode, OFlags, fstat, openat},
     io::Errno,
@@ -42,8 +42,9 @@ pub(crate) struct Tree {
 #[derive(Debug)]
 pub(crate) struct Parts {
     upper: OwnedFd,
-    /// Where `upper` lies, and overlayfs's `work`.
-    scratch: OwnedFd,
+    /// The pod's directory, in which `upper` lies, and overlayfs's `work`.
+    pod: OwnedFd,
+    place: usize,
     /// Topmost first.
     lowers: Vec<OwnedFd>,
     marks: WhiteoutMarks,
@@ -128,7 +129,14 @@ impl Engine {
         let parts = self.parts(listed)?;
         let mount = parts.with(|layers| match access {
             Access::ReadOnly => layers.view(),
-            Access::ReadWrite => hull_snapshot::merged(layers, parts.scratch.as_fd()),
+            Access::ReadWrite => {
+                let scratch = Scratch {
+                    dir: parts.pod.as_fd(),
+                    upper: &part_of(parts.place, UPPER),
+                    work: &part_of(parts.place, WORK),
+                };
+                hull_snapshot::merged(layers, scratch)
+            }
         })?;
         let binds = self.mounts(config)?;
         let laid: Vec<_> = binds
@@ -157,25 +165,23 @@ impl Engine {
                 hint: "start a container from an image: `hull import` makes one",
             });
         }
-        let directory = self.store().directory(listed.pod.id())?;
-        let open = |part: &str| {
-            let path = format!("{}/{part}", listed.place);
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            openat(&directory, &path, flags, Mode::empty()).map_err(|source| EngineError::File {
-                what: "open",
-                path: self
-                    .places()
-                    .root
-                    .join(format!("pods/{}/{path}", listed.pod.id())),
-                source,
-            })
-        };
+        let pod = self.store().directory(listed.pod.id())?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let upper = openat(&pod, part_of(listed.place, UPPER), flags, Mode::empty());
+        let upper = upper.map_err(|source| EngineError::File {
+            what: "open",
+            path: self.part(listed, UPPER),
+            source,
+        })?;
         let top_first = config.image.layers.iter().rev();
-        let lowers = top_first.map(|layer| Ok(self.images()?.layers().open(layer)?));
+        let layers = self.images()?.layers();
+        let lowers = top_first.map(|layer| layers.open(layer));
+        let lowers = lowers.chain(std::iter::once_with(|| layers.open_mount_points()));
         Ok(Parts {
-            upper: open("upper")?,
-            scratch: open(".")?,
-            lowers: lowers.collect::<Result<_, EngineError>>()?,
+            upper,
+            pod,
+            place: listed.place,
+            lowers: lowers.collect::<Result<_, _>>()?,
             marks: WhiteoutMarks::Trusted,
         })
     }

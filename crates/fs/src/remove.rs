@@ -26,6 +26,8 @@ use std::path::PathBuf;
 const DEEPEST: usize = 64;
 /// How often a directory that should be empty is read again: entries may be skipped while others vanish.
 const PASSES: usize = 8;
+/// So many entries fit into the buffer however long their names are.
+const FEW: usize = 64;
 /// Room for the entries one `getdents` call returns.
 const BUFFER: usize = 32 * 1024;
 
@@ -72,7 +74,7 @@ impl Sweep<'_> {
     fn finish(&mut self, parent: BorrowedFd<'_>, name: &CStr, dir: BorrowedFd<'_>, depth: usize) {
         for pass in 1.. {
             let (removed, moved) = (self.removed, self.moved);
-            self.empty(dir, depth);
+            self.empty(dir, depth, pass);
             match self.detach(parent, name, AtFlags::REMOVEDIR) {
                 Ok(()) => return,
                 // Deep directories were moved to the top, which this may be; or entries were skipped or appeared.
@@ -84,8 +86,8 @@ impl Sweep<'_> {
     }
 
     /// Removes what is in `dir`.
-    fn empty(&mut self, dir: BorrowedFd<'_>, depth: usize) {
-        match self.unlink_files(dir) {
+    fn empty(&mut self, dir: BorrowedFd<'_>, depth: usize, pass: usize) {
+        match self.unlink_files(dir, pass) {
             Err(source) => self.note(dir, c"", source),
             Ok(directories) => {
                 for name in &directories {
@@ -96,13 +98,23 @@ impl Sweep<'_> {
     }
 
     /// Unlinks what is no directory in `dir`; returns the names of the directories.
-    fn unlink_files(&mut self, dir: BorrowedFd<'_>) -> SysResult<Vec<CString>> {
+    ///
+    /// The first pass does not ask whether there is more after a few entries: that the directory goes away says so, too.
+    fn unlink_files(&mut self, dir: BorrowedFd<'_>, pass: usize) -> SysResult<Vec<CString>> {
         let mut directories = Vec::new();
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
-        seek(dir, SeekFrom::Start(0))?;
+        if pass > 1 {
+            seek(dir, SeekFrom::Start(0))?;
+        }
         let mut entries = RawDir::new(dir, &mut buffer);
-        while let Some(entry) = entries.next() {
+        let mut seen = 0;
+        loop {
+            if pass == 1 && (1..FEW).contains(&seen) && entries.is_buffer_empty() {
+                break;
+            }
+            let Some(entry) = entries.next() else { break };
             let entry = entry?;
+            seen += 1;
             let name = entry.file_name();
             if name == c"." || name == c".." {
                 continue;

@@ -4,7 +4,7 @@ use std::{os::fd::OwnedFd, path::PathBuf};
 
 use hull_cgroup::{GroupPath, Hierarchies};
 use hull_spec::runtime::Spec;
-use hull_types::{ContainerId, ErrorKind, PodId};
+use hull_types::{ContainerId, ContainerName, ErrorKind, PodId};
 use serde::{Deserialize, Serialize};
 
 use crate::LogOptions;
@@ -26,6 +26,10 @@ pub struct Handover {
     /// The container's place in its pod.
     pub place: usize,
     pub id: ContainerId,
+    /// What the container was called when the order was written.
+    pub name: ContainerName,
+    /// How long the pod's journal is, if that is known: [`hull_state::Held::written`].
+    pub journal: u64,
     /// The container in OCI's words.
     pub spec: Spec,
     pub rootfs: Rootfs,
@@ -71,15 +75,14 @@ pub struct Handover {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Numbers {
     pub journal: i32,
-    pub layers: Vec<i32>,
     pub client: Option<i32>,
 }
 
 /// What the root file system is made of.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Rootfs {
-    /// The layers handed over, below the container's own upper directory.
-    Overlay,
+    /// These layers, the top one first, below the container's own upper directory: paths below the root directory.
+    Overlay { layers: Vec<PathBuf> },
     /// The running host's `/`, below a throw-away upper layer. The paths are hidden: Hull's own directories.
     Host { hide: Vec<PathBuf> },
 }
@@ -128,8 +131,6 @@ pub enum JoinKind {
 pub struct Descriptors {
     /// The journal, locked: holding it is supervising the pod.
     pub journal: OwnedFd,
-    /// The layers, top first.
-    pub layers: Vec<OwnedFd>,
     /// Standard input of the container, where no monitor stands between.
     pub stdin: Option<OwnedFd>,
     /// The first attached client.

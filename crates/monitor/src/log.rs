@@ -7,7 +7,7 @@
 //!
 //! What the app writes is logged as it is read, so nothing waits in memory for a line to end: a part without its line feed is
 //! marked `P`, and readers join parts until the `F` of the same stream. A part is at most 16 KiB. The current file is `log`,
-//! older ones are `log.1`, `log.2`, …; when the current one is full they move up and the oldest goes. That is the only loss:
+//! older ones are `log.1`, `log.2`, … (each with what the caller puts in front); when the current one is full they move up and the oldest goes. That is the only loss:
 //! when the disk is full or slow the bytes are kept and the app's own write waits.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -63,6 +63,8 @@ const PART: usize = 16 << 10;
 #[derive(Debug)]
 pub struct LogWriter {
     directory: OwnedFd,
+    /// Below the directory.
+    path: String,
     options: LogOptions,
     current: Option<Current>,
     /// Encoded, and not yet written: not empty only while the disk refuses.
@@ -76,10 +78,11 @@ struct Current {
 }
 
 impl LogWriter {
-    /// Makes a writer of the logs in a directory. No file is made before there is a line.
-    pub fn new(directory: OwnedFd, options: LogOptions) -> Self {
+    /// Makes a writer of the log at `path` below a directory. No file is made before there is a line.
+    pub fn new(directory: OwnedFd, path: String, options: LogOptions) -> Self {
         Self {
             directory,
+            path,
             options,
             current: None,
             pending: Vec::new(),
@@ -116,7 +119,7 @@ impl LogWriter {
         while *written < self.pending.len() {
             let current = match &mut self.current {
                 Some(current) => current,
-                none => none.insert(Current::open(&self.directory)?),
+                none => none.insert(Current::open(&self.directory, &self.path)?),
             };
             let rest = &self.pending[*written..];
             let room = usize::try_from(self.options.max_size.saturating_sub(current.size))
@@ -124,7 +127,7 @@ impl LogWriter {
             let fitting = fitting(rest, room);
             if fitting == 0 && current.size > 0 {
                 self.current = None;
-                rotate(&self.directory, self.options.max_files)?;
+                rotate(&self.directory, &self.path, self.options.max_files)?;
                 continue;
             }
             // A line longer than a whole file is written all the same.
@@ -148,10 +151,10 @@ impl LogWriter {
 
 impl Current {
     /// Opens the current file at its end. A line that a crash tore is ended, so that the next stands alone.
-    fn open(directory: &OwnedFd) -> Result<Self, Errno> {
+    fn open(directory: &OwnedFd, path: &str) -> Result<Self, Errno> {
         let flags =
             OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = openat(directory, "log", flags, Mode::RUSR | Mode::WUSR)?;
+        let file = openat(directory, path, flags, Mode::RUSR | Mode::WUSR)?;
         let mut size = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
         if let Some(last) = size.checked_sub(1) {
             let mut byte = [0];
@@ -212,23 +215,27 @@ fn line_length(lines: &[u8]) -> usize {
 }
 
 /// Moves every file one up; the oldest goes.
-fn rotate(directory: &OwnedFd, files: u32) -> Result<(), Errno> {
+fn rotate(directory: &OwnedFd, path: &str, files: u32) -> Result<(), Errno> {
     let gone = |result: Result<(), Errno>| match result {
         Err(Errno::NOENT) => Ok(()),
         other => other,
     };
     if files <= 1 {
-        return gone(unlinkat(directory, "log", AtFlags::empty()));
+        return gone(unlinkat(directory, path, AtFlags::empty()));
     }
     for age in (1..files - 1).rev() {
         gone(renameat(
             directory,
-            format!("log.{age}"),
+            older(path, age),
             directory,
-            format!("log.{}", age + 1),
+            older(path, age + 1),
         ))?;
     }
-    gone(renameat(directory, "log", directory, "log.1"))
+    gone(renameat(directory, path, directory, older(path, 1)))
+}
+
+fn older(path: &str, age: u32) -> String {
+    format!("{path}.{age}")
 }
 
 /// One whole line of a log, its parts joined.
@@ -313,14 +320,13 @@ fn split(line: &[u8]) -> Option<(Timestamp, Stream, bool, &[u8])> {
     Some((time, stream, ends, fields.next().unwrap_or_default()))
 }
 
-/// Opens the files of a log, oldest first, each with its number (0 is the current one).
-pub fn open_all(directory: impl AsFd) -> Result<Vec<(u32, OwnedFd)>, Errno> {
+/// Opens the files of the log at `path` below a directory, oldest first, each with its number (0 is the current one).
+pub fn open_all(directory: impl AsFd, path: &str) -> Result<Vec<(u32, OwnedFd)>, Errno> {
     let mut files = Vec::new();
     for age in 0.. {
-        let name = if age == 0 {
-            "log".to_owned()
-        } else {
-            format!("log.{age}")
+        let name = match age {
+            0 => path.to_owned(),
+            _ => older(path, age),
         };
         match openat(
             &directory,
@@ -361,7 +367,7 @@ mod tests {
 
     fn lines(directory: &OwnedFd) -> Vec<Line> {
         let (mut parser, mut lines) = (LogParser::default(), Vec::new());
-        for (_, file) in open_all(directory).unwrap() {
+        for (_, file) in open_all(directory, "log").unwrap() {
             let mut bytes = Vec::new();
             std::fs::File::from(file).read_to_end(&mut bytes).unwrap();
             for piece in bytes.chunks(7) {
@@ -375,7 +381,7 @@ mod tests {
     #[test]
     fn lines_are_written_in_the_cri_format() {
         let (temp, fd) = directory();
-        let mut log = LogWriter::new(fd, LogOptions::default());
+        let mut log = LogWriter::new(fd, "log".to_owned(), LogOptions::default());
         log.write(Stream::Stdout, b"one\n\ntwo", time()).unwrap();
         log.write(Stream::Stderr, b"err\n", time()).unwrap();
         log.write(Stream::Stdout, b"!\n", time()).unwrap();
@@ -392,7 +398,11 @@ mod tests {
     #[test]
     fn parts_are_joined_and_an_open_line_is_shown() {
         let (_temp, fd) = directory();
-        let mut log = LogWriter::new(fd.try_clone().unwrap(), LogOptions::default());
+        let mut log = LogWriter::new(
+            fd.try_clone().unwrap(),
+            "log".to_owned(),
+            LogOptions::default(),
+        );
         let long = vec![b'x'; 3 * PART + 1];
         log.write(Stream::Stdout, &long, time()).unwrap();
         log.write(Stream::Stderr, b"between\n", time()).unwrap();
@@ -407,6 +417,7 @@ mod tests {
         let (temp, fd) = directory();
         let mut log = LogWriter::new(
             fd.try_clone().unwrap(),
+            "log".to_owned(),
             LogOptions {
                 max_size: 400,
                 max_files: 3,
@@ -449,6 +460,7 @@ mod tests {
         let (_temp, fd) = directory();
         let mut log = LogWriter::new(
             fd.try_clone().unwrap(),
+            "log".to_owned(),
             LogOptions {
                 max_size: 50,
                 max_files: 2,
@@ -474,7 +486,11 @@ mod tests {
             .open(temp.path().join("log"))
             .and_then(|mut file| std::io::Write::write_all(&mut file, b"2016-10-06T00:1"))
             .unwrap();
-        let mut log = LogWriter::new(fd.try_clone().unwrap(), LogOptions::default());
+        let mut log = LogWriter::new(
+            fd.try_clone().unwrap(),
+            "log".to_owned(),
+            LogOptions::default(),
+        );
         log.write(Stream::Stdout, b"after\n", time()).unwrap();
         let texts: Vec<Vec<u8>> = lines(&fd).into_iter().map(|line| line.text).collect();
         assert_eq!(texts, [b"2016-10-06T00:1\n".to_vec(), b"after\n".to_vec()]);

@@ -1,10 +1,7 @@
 //! The program `hull-monitor`: its order on standard input, its report on standard output, its descriptors under the numbers
 //! that the order says.
 
-use std::{
-    os::fd::{AsRawFd, OwnedFd},
-    process::ExitCode,
-};
+use std::{os::fd::AsRawFd, process::ExitCode};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -38,7 +35,6 @@ fn run() -> Result<u8, MonitorError> {
     };
     let numbers = &order.numbers;
     let journal = inherited(numbers.journal)?;
-    let layers: Result<Vec<OwnedFd>, _> = numbers.layers.iter().copied().map(inherited).collect();
     let client = numbers.client.map(inherited).transpose()?;
     let report = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(|source| {
         MonitorError::System {
@@ -51,7 +47,6 @@ fn run() -> Result<u8, MonitorError> {
         &order,
         Descriptors {
             journal,
-            layers: layers?,
             stdin: None,
             client,
             report: Some(report),

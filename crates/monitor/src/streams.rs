@@ -12,6 +12,7 @@ use std::{
 
 use hull_types::Timestamp;
 use rustix::{
+    buffer::spare_capacity,
     event::{PollFd, PollFlags},
     fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl, fstat},
     io::Errno,
@@ -266,18 +267,17 @@ impl Streams {
 
     /// Reads what a source has. `false`: it has ended.
     fn read_source(&mut self, at: usize) -> bool {
-        if self.buffer.is_empty() {
-            self.buffer = vec![0; 64 << 10];
-        }
+        self.buffer.clear();
+        self.buffer.reserve(64 << 10);
         let source = &self.sources[at];
-        let count = match rustix::io::read(&source.file, &mut self.buffer[..]) {
+        match rustix::io::read(&source.file, spare_capacity(&mut self.buffer)) {
             Ok(0) => return false,
-            Ok(count) => count,
+            Ok(_) => {}
             Err(Errno::AGAIN | Errno::INTR) => return true,
             // A terminal whose last user is gone answers EIO.
             Err(_) => return false,
-        };
-        let bytes = &self.buffer[..count];
+        }
+        let bytes = &self.buffer[..];
         let stream = source.stream;
         for sink in &mut self.sinks {
             sink.push(stream, bytes);

@@ -56,14 +56,13 @@ pub fn supervise(
 ) -> Result<u8, MonitorError> {
     let Descriptors {
         journal,
-        layers,
         stdin,
         client,
         report,
     } = descriptors;
-    let held = Held::inherited(order.pod, journal);
+    let held = Held::inherited(order.pod, journal, order.journal);
     let foreground = report.is_none();
-    let result = Supervised::start(order, &held, layers, stdin);
+    let result = Supervised::start(order, &held, stdin);
     match result {
         Ok(mut container) => {
             warn(&container.warnings);
@@ -141,6 +140,8 @@ struct Supervised<'a> {
     connection: Option<Connection>,
     streams: Streams,
     signals: OwnedFd,
+    /// Hull's root directory.
+    root: OwnedFd,
     /// What was asked for and could be done only in part.
     warnings: Vec<String>,
 }
@@ -149,7 +150,6 @@ impl<'a> Supervised<'a> {
     fn start(
         order: &'a Handover,
         held: &Held,
-        layers: Vec<OwnedFd>,
         stdin: Option<OwnedFd>,
     ) -> Result<Self, MonitorError> {
         let signals = take_signals()?;
@@ -159,7 +159,7 @@ impl<'a> Supervised<'a> {
         let (stdio, ends) = Ends::make(order, stdin)?;
         let launch = Launch {
             spec: &order.spec,
-            root: files.root(order, layers)?,
+            root: files.root(order)?,
             files: order
                 .files
                 .iter()
@@ -191,7 +191,7 @@ impl<'a> Supervised<'a> {
                     .and_then(|connection| serde_json::to_value(&connection.attachment).ok()),
             },
         )?;
-        let mut streams = ends.streams(files.log(order), terminal);
+        let mut streams = ends.streams(files.log(order)?, terminal);
         if order.attachable {
             streams.listen(socket::listen(order)?);
         }
@@ -202,6 +202,7 @@ impl<'a> Supervised<'a> {
             connection,
             streams,
             signals,
+            root: files.into_root(),
             warnings,
         })
     }
@@ -300,13 +301,19 @@ impl<'a> Supervised<'a> {
             socket::remove(self.order);
         }
         if self.order.remove {
-            let journal = held.read()?;
+            let journal = held.read_if_longer()?;
             // Whoever restarts it said so.
-            if !journal.restarting {
+            if !journal.as_ref().is_some_and(|journal| journal.restarting) {
                 remove_volumes(self.order);
-                let store = Store::open(&self.order.root)?;
+                let store = Store::opened(&self.order.root, self.root);
                 release_parents(self.order, &store);
-                store.discard_known(held, Some(&journal))?;
+                match &journal {
+                    Some(journal) => {
+                        let containers = journal.record.containers.iter();
+                        store.discard_named(held, containers.map(|container| &container.name))?;
+                    }
+                    None => store.discard_named(held, [&self.order.name])?,
+                }
             }
         }
         self.streams.end(code);

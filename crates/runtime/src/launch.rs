@@ -36,10 +36,8 @@ pub struct Launch<'a> {
 pub enum RootFs {
     /// Layers under a writable one.
     Overlay {
-        /// Directories or mounts, the top one first.
-        lower: Vec<OwnedFd>,
-        /// The directory that holds `upper` and `work`. (One directory: overlayfs wants both on one mount.)
-        scratch: OwnedFd,
+        /// They.
+        directories: Directories,
         /// Owners on disk are the container's: go through its id map.
         idmap: bool,
         /// Never sync the upper layer: for containers that are removed when they end.
@@ -57,6 +55,20 @@ pub enum RootFs {
         /// Directories that are shown empty (Hull's own), beside the fixed ones.
         hide: Vec<PathBuf>,
     },
+}
+
+/// What an overlay is put together from: directories of one mount, by their paths below `base`. A single id-mapped clone of
+/// it serves them all; taking such a clone away is the dearest part of having it.
+#[derive(Debug)]
+pub struct Directories {
+    /// A directory above all of them.
+    pub base: OwnedFd,
+    /// The layers, the top one first.
+    pub lower: Vec<PathBuf>,
+    /// What the container changes. Neither this path nor the next has a comma or a colon in it.
+    pub upper: String,
+    /// Overlayfs's own room.
+    pub work: String,
 }
 
 /// The app's standard streams.

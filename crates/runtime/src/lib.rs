@@ -45,6 +45,6 @@ mod user;
 pub use create::{Created, Running, create, create_with_init, run};
 pub use error::{Failure, Stage, StartError, Step, Warning};
 pub use exec::{Exec, exec};
-pub use launch::{Filter, Join, Launch, RootFs, Stdio, Target, TerminalSize};
+pub use launch::{Directories, Filter, Join, Launch, RootFs, Stdio, Target, TerminalSize};
 pub use lookup::{CommandError, Problem};
 pub use signal::signal;

@@ -27,7 +27,7 @@ use rustix::process::umask;
 
 use self::dev::{Backstage, Nodes};
 use self::mounts::Maker;
-use self::overlay::{Marks, Overlay, Scratch, as_container_root, layer};
+use self::overlay::{Layers, Marks, Overlay, as_container_root};
 use self::superblock::{Depth, clone_mount};
 use crate::error::{At as _, Failure, Step};
 use crate::launch::{Launch, RootFs};
@@ -186,27 +186,19 @@ impl Assembler<'_> {
         let backstage = self.backstage(Nodes::Made);
         match &self.launch.root {
             RootFs::Overlay {
-                lower,
-                scratch: dir,
+                directories,
                 idmap,
                 volatile,
             } => {
-                let layers = match userns(*idmap) {
-                    Some(userns) => lower
-                        .iter()
-                        .map(|fd| layer(fd.as_fd(), Some(userns), "a layer"))
-                        .collect::<Result<Vec<_>, _>>()?,
-                    None => Vec::new(),
-                };
-                let scratch = Scratch::open(dir.as_fd(), userns(*idmap))?;
+                let userns = userns(*idmap);
+                let layers = Layers::open(directories, userns)?;
+                let apart = userns.map(|userns| move || directories.apart(userns));
                 let overlay = Overlay {
-                    lower: match layers.is_empty() {
-                        true => lower.iter().map(AsFd::as_fd).collect(),
-                        false => layers.iter().map(AsFd::as_fd).collect(),
-                    },
-                    upper: scratch.upper.as_fd(),
-                    work: scratch.work.as_fd(),
-                    scratch: scratch.place(dir.as_fd()),
+                    lower: layers.lower.iter().map(AsFd::as_fd).collect(),
+                    apart: apart.as_ref().map(|apart| apart as _),
+                    upper: layers.upper.as_fd(),
+                    work: layers.work.as_fd(),
+                    scratch: layers.scratch(directories),
                     marks: Marks::Trusted,
                     volatile: *volatile,
                     attr: self.root_attr(),
@@ -243,17 +235,17 @@ impl Assembler<'_> {
         backstage.fill(tmpfs.as_fd())?;
         let root = match &self.launch.root {
             RootFs::Overlay {
-                lower,
-                scratch: dir,
+                directories,
                 volatile,
                 ..
             } => {
-                let scratch = Scratch::open(dir.as_fd(), None)?;
+                let layers = Layers::open(directories, None)?;
                 let overlay = Overlay {
-                    lower: lower.iter().map(AsFd::as_fd).collect(),
-                    upper: scratch.upper.as_fd(),
-                    work: scratch.work.as_fd(),
-                    scratch: scratch.place(dir.as_fd()),
+                    lower: layers.lower.iter().map(AsFd::as_fd).collect(),
+                    apart: None,
+                    upper: layers.upper.as_fd(),
+                    work: layers.work.as_fd(),
+                    scratch: layers.scratch(directories),
                     marks: Marks::User,
                     volatile: *volatile,
                     attr: self.root_attr(),

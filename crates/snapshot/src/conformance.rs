@@ -23,7 +23,7 @@ type Check = fn(&dyn Driver, &Path);
 ///
 /// When the driver does not do what drivers do.
 pub fn conformance(home: &Path, open: &dyn Fn(&Path) -> Box<dyn Driver>) {
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 10] = [
         ("metadata", keeps_everything_about_entries),
         ("replaced", later_entries_replace_earlier_ones),
         ("whiteouts", whiteouts_become_overlayfs_marks),
@@ -36,6 +36,7 @@ pub fn conformance(home: &Path, open: &dyn Fn(&Path) -> Box<dyn Driver>) {
             "use",
             what_is_in_use_is_asked_when_nobody_can_hold_it_any_more,
         ),
+        ("mount points", mount_points_are_below_every_image),
     ];
     for (name, check) in checks {
         let root: PathBuf = home.join(name);
@@ -67,6 +68,33 @@ pub(crate) fn try_unpack(
 
 fn kind(node: &Node) -> FileType {
     FileType::from_raw_mode(node.mode)
+}
+
+fn mount_points_are_below_every_image(driver: &dyn Driver, root: &Path) {
+    let path = root.join(driver.mount_points().expect("they are made"));
+    assert_eq!(
+        driver.mount_points().ok().map(|path| root.join(path)),
+        Some(path.clone())
+    );
+    let collected = driver.collect(&HashSet::new()).expect("the store is good");
+    assert_eq!(collected.foreign, Vec::<String>::new());
+    assert_eq!(driver.list().expect("the store is good"), []);
+    let tree = tree::read(driver.open_mount_points().expect("they are still there"));
+    let names: Vec<_> = tree.keys().filter(|name| !name.is_empty()).collect();
+    for name in [
+        "dev",
+        "etc/hostname",
+        "etc/hosts",
+        "etc/resolv.conf",
+        "proc",
+        "sys",
+    ] {
+        assert!(path.join(name).exists(), "{name}");
+        assert!(
+            names.iter().any(|found| ***found == *name.as_bytes()),
+            "{name}"
+        );
+    }
 }
 
 fn keeps_everything_about_entries(driver: &dyn Driver, _: &Path) {

@@ -7,6 +7,7 @@
 //!     fs/                              the tree
 //!     layer.json                       its record
 //!     lock                             shared by everyone who holds the layer, exclusive while it is unpacked
+//!   mount-points/                  what lies below every image: empty dev, proc, sys, etc/hosts, …
 //!   .unpacking-<random>/               the same, not finished
 //! garbage/layer-<random>               what is being removed
 //! ```
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use hull_fs::{Durability, Lock, disk_usage, list, random_hex, read_at, remove_tree, replace_at};
 use hull_types::{DiffId, Digest};
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::extract::{Summary, extract};
@@ -33,6 +34,8 @@ const STORE_LOCK: &str = ".lock";
 const LOCK: &str = "lock";
 const RECORD: &str = "layer.json";
 const TREE: &str = "fs";
+const LAYERS: &str = "layers";
+const MOUNT_POINTS: &str = "mount-points";
 /// Far more than a record with all of /dev in it has.
 const RECORD_LIMIT: u64 = 4 << 20;
 
@@ -49,7 +52,7 @@ pub struct Directories {
 impl Directories {
     /// Opens the layers below a Hull root directory, which exists; makes what is missing.
     pub fn open(root: &Path, options: Options) -> Result<Self, SnapshotError> {
-        let path = root.join("layers");
+        let path = root.join(LAYERS);
         Ok(Self {
             layers: open_or_make(&path)?,
             garbage: open_or_make(&root.join("garbage"))?,
@@ -108,6 +111,28 @@ impl Directories {
     fn open_in(&self, name: impl AsRef<Path>, flags: OFlags) -> Result<OwnedFd, Errno> {
         let flags = flags | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::openat(&self.layers, name.as_ref(), flags, Mode::empty())
+    }
+
+    /// Makes them aside, so that whoever finds the name finds all of them.
+    fn make_mount_points(&self) -> Result<(), SnapshotError> {
+        let made = self.begin_unpacking()?;
+        let tree = made.tree()?;
+        let failed =
+            |name| move |source| self.fail("create", Path::new(MOUNT_POINTS).join(name), source);
+        for name in ["dev", "etc", "proc", "sys"] {
+            make(&tree, name, 0o755).map_err(failed(name))?;
+        }
+        for name in ["etc/hostname", "etc/hosts", "etc/resolv.conf"] {
+            let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::EXCL | OFlags::CLOEXEC;
+            rustix::fs::openat(&tree, name, flags, Mode::from_raw_mode(0o644))
+                .map_err(failed(name))?;
+        }
+        let flags = RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(&made.dir, TREE, &self.layers, MOUNT_POINTS, flags) {
+            // Somebody else was faster; ours goes.
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(source) => Err(self.fail("create", MOUNT_POINTS, source)),
+        }
     }
 
     fn begin_unpacking(&self) -> Result<UnpackingDirectory<'_>, SnapshotError> {
@@ -177,6 +202,27 @@ impl Driver for Directories {
             })
     }
 
+    fn path(&self, id: &DiffId) -> PathBuf {
+        [LAYERS, &directory_name(id), TREE].iter().collect()
+    }
+
+    fn mount_points(&self) -> Result<PathBuf, SnapshotError> {
+        let there =
+            rustix::fs::accessat(&self.layers, MOUNT_POINTS, Access::EXISTS, AtFlags::empty());
+        match there {
+            Ok(()) => {}
+            Err(Errno::NOENT) => self.make_mount_points()?,
+            Err(source) => return Err(self.fail("look at", MOUNT_POINTS, source)),
+        }
+        Ok(Path::new(LAYERS).join(MOUNT_POINTS))
+    }
+
+    fn open_mount_points(&self) -> Result<OwnedFd, SnapshotError> {
+        self.mount_points()?;
+        self.open_in(MOUNT_POINTS, OFlags::PATH)
+            .map_err(|source| self.fail("open", MOUNT_POINTS, source))
+    }
+
     fn hold(&self, id: &DiffId) -> Result<Hold, SnapshotError> {
         let _store = self.lock_store(false)?;
         let name = directory_name(id);
@@ -228,7 +274,7 @@ impl Driver for Directories {
                         collected.unfinished += 1;
                     }
                 }
-                Name::StoreLock => {}
+                Name::StoreLock | Name::MountPoints => {}
                 Name::Foreign => collected.foreign.push(name.to_string_lossy().into_owned()),
             }
         }
@@ -275,9 +321,7 @@ struct UnpackingDirectory<'a> {
 
 impl Unpacking for UnpackingDirectory<'_> {
     fn write_from(&mut self, tar: &mut dyn Read) -> Result<(), SnapshotError> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let tree = rustix::fs::openat(&self.dir, TREE, flags, Mode::empty())
-            .map_err(|source| self.store.fail("open", &self.name, source))?;
+        let tree = self.tree()?;
         self.summary = extract(tree.as_fd(), tar, self.store.options)?;
         Ok(())
     }
@@ -323,6 +367,12 @@ impl Unpacking for UnpackingDirectory<'_> {
 }
 
 impl UnpackingDirectory<'_> {
+    fn tree(&self) -> Result<OwnedFd, SnapshotError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.dir, TREE, flags, Mode::empty())
+            .map_err(|source| self.store.fail("open", &self.name, source))
+    }
+
     fn write_record(&self, record: &LayerRecord) -> Result<(), SnapshotError> {
         let mode = Mode::from_raw_mode(0o600);
         if self.store.options.durability == Durability::Synced {
@@ -354,6 +404,7 @@ enum Name {
     Layer(DiffId),
     Unfinished,
     StoreLock,
+    MountPoints,
     Foreign,
 }
 
@@ -364,6 +415,7 @@ impl Name {
         }
         match name.to_str() {
             Some(STORE_LOCK) => Self::StoreLock,
+            Some(MOUNT_POINTS) => Self::MountPoints,
             Some(name) if name.starts_with(UNPACKING) => Self::Unfinished,
             _ => Self::Foreign,
         }
@@ -397,10 +449,15 @@ fn open_or_make(path: &Path) -> Result<OwnedFd, SnapshotError> {
             source,
         }
     };
-    match rustix::fs::mkdirat(CWD, path, Mode::from_raw_mode(0o700)) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let open = || rustix::fs::open(path, flags, Mode::empty());
+    match open() {
+        Err(Errno::NOENT) => {}
+        opened => return opened.map_err(failed("open")),
+    }
+    match rustix::fs::mkdir(path, Mode::from_raw_mode(0o700)) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(source) => return Err(failed("create")(source)),
     }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(failed("open"))
+    open().map_err(failed("open"))
 }

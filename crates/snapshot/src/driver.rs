@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use hull_fs::tar::Limits;
 use hull_fs::{Durability, Lock};
@@ -27,6 +28,16 @@ pub trait Driver: fmt::Debug + Send + Sync {
 
     /// Returns a layer's root directory (`O_PATH`; it may be given to overlayfs or cloned as a mount).
     fn open(&self, id: &DiffId) -> Result<OwnedFd, SnapshotError>;
+
+    /// Returns where a layer's root directory is, below Hull's root directory. Whether it is there is not looked at.
+    fn path(&self, id: &DiffId) -> PathBuf;
+
+    /// Returns where the lowest layer of all containers is, below Hull's root directory; makes it if it is missing. It has,
+    /// empty, the places that something is mounted on in every container, so that they need not be made in each.
+    fn mount_points(&self) -> Result<PathBuf, SnapshotError>;
+
+    /// Opens the same.
+    fn open_mount_points(&self) -> Result<OwnedFd, SnapshotError>;
 
     /// Keeps a layer from being removed or collected until the hold is dropped: from the moment a container's record is
     /// being made until it names the layer.

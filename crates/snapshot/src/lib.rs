@@ -34,6 +34,7 @@ pub use conformance::conformance;
 pub use directories::Directories;
 pub use driver::{Collected, Driver, Hold, Options, Unpacking, WhiteoutMarks};
 pub use error::{Refusal, SnapshotError};
+pub use hull_fs::overlay::Scratch;
 pub use record::{LayerRecord, RootDirectory};
 pub use stack::{Layers, merged, view};
 

@@ -55,9 +55,9 @@ pub fn view(layers: &[BorrowedFd<'_>], marks: WhiteoutMarks) -> Result<OwnedFd, 
     .mount()
 }
 
-/// Returns the tree of a container that does not run, to be read and written. `scratch` is the directory in which the
-/// container's `upper` lies, and `work` beside it.
-pub fn merged(layers: &Layers<'_>, scratch: BorrowedFd<'_>) -> Result<OwnedFd, SnapshotError> {
+/// Returns the tree of a container that does not run, to be read and written. `scratch` is where the container's `upper` lies,
+/// and overlayfs's own room beside it.
+pub fn merged(layers: &Layers<'_>, scratch: Scratch<'_>) -> Result<OwnedFd, SnapshotError> {
     let bottom;
     let mut lowers = layers.lowers.to_vec();
     if lowers.is_empty() {
@@ -105,13 +105,11 @@ fn empty_tree() -> Result<OwnedFd, SnapshotError> {
 struct Overlay<'a> {
     lowers: &'a [BorrowedFd<'a>],
     /// What is written.
-    scratch: Option<BorrowedFd<'a>>,
+    scratch: Option<Scratch<'a>>,
     marks: WhiteoutMarks,
 }
 
 impl Overlay<'_> {
-    const SCRATCH: [&'static str; 2] = ["upper", "work"];
-
     fn mount(&self) -> Result<OwnedFd, SnapshotError> {
         match self.by_descriptors() {
             // Not by descriptor (before Linux 6.5, before 6.13), or not by one like these (before 6.15).
@@ -127,9 +125,9 @@ impl Overlay<'_> {
             fsconfig_set_fd(&context, "lowerdir+", layer)?;
         }
         if let Some(scratch) = self.scratch {
-            for (key, name) in ["upperdir", "workdir"].into_iter().zip(Self::SCRATCH) {
+            for (key, name) in [("upperdir", scratch.upper), ("workdir", scratch.work)] {
                 let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let dir = openat(scratch, name, flags, Mode::empty())?;
+                let dir = openat(scratch.dir, name, flags, Mode::empty())?;
                 fsconfig_set_fd(&context, key, dir)?;
             }
         }
@@ -144,10 +142,9 @@ impl Overlay<'_> {
     }
 
     fn by_paths(&self) -> Result<OwnedFd, SnapshotError> {
-        let [upper, work] = Self::SCRATCH;
         let stack = Stack {
             lower: self.lowers,
-            scratch: self.scratch.map(|dir| Scratch { dir, upper, work }),
+            scratch: self.scratch,
             options: self.options(),
             extras: &[],
             attr: self.attributes(),
@@ -199,7 +196,12 @@ mod tests {
             openat(dir, name, flags, Mode::RUSR).unwrap();
         }
         let bottom = empty_tree().unwrap();
-        for scratch in [None, Some(scratch.as_fd())] {
+        let scratch = Scratch {
+            dir: scratch.as_fd(),
+            upper: "upper",
+            work: "work",
+        };
+        for scratch in [None, Some(scratch)] {
             let overlay = Overlay {
                 lowers: &[a.as_fd(), b.as_fd(), bottom.as_fd()],
                 scratch,

@@ -5,7 +5,7 @@
 //! <root>/names/<name>         a symbolic link whose text is the pod's id: symlink(2) is exclusive, so a name has one owner
 //! <root>/pods/<pod id>/       one directory a pod
 //!     journal                 everything known about the pod, one JSON line an event; its lock says who supervises
-//!     <n>/{upper,work,log}    files of the pod's n-th container
+//!     <n>.{upper,work,log}    files of the pod's n-th container
 //! <root>/garbage/<…>          renamed here when removed, deleted when somebody has time
 //! ```
 //!
@@ -29,7 +29,7 @@ mod store;
 pub use error::StateError;
 pub use journal::{Container, Entry, Journal, PodRecord};
 pub use lifecycle::{Event, Exit, Lifecycle, Refused, Run};
-pub use pod::{Held, Pod, Reserved, RootDirectory, Watched};
+pub use pod::{Held, LOG, Pod, Reserved, RootDirectory, UPPER, WORK, Watched, part_of};
 pub use random_name::random_name;
 pub use status::{Observed, Status};
 pub use store::{Found, Store, Swept};

@@ -1,5 +1,6 @@
 //! One pod on disk: reserved by its maker, read by anyone, held by one.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hull_sys::ofd::{self, Kind};
@@ -13,6 +14,17 @@ use crate::{
     Container, Entry, Exit, Journal, Lifecycle, Observed, PodRecord, Run, StateError, Status, Store,
 };
 
+/// Overlayfs's two directories of a container, and the first of the files that keep what it wrote.
+pub const UPPER: &str = "upper";
+pub const WORK: &str = "work";
+pub const LOG: &str = "log";
+
+/// Returns the name that a part of the container at `place` has in its pod's directory: `0.upper`. Parts lie there side by
+/// side: a directory for each container would cost every start as much as making and removing one costs.
+pub fn part_of(place: usize, part: &str) -> String {
+    format!("{place}.{part}")
+}
+
 /// A pod as read: its journal at one moment, and whether somebody held it at that moment.
 #[derive(Debug)]
 pub struct Pod {
@@ -25,6 +37,9 @@ pub struct Pod {
 pub struct Held {
     pub id: PodId,
     journal: OwnedFd,
+    /// How long the journal is as far as its holders wrote it themselves, the pod's maker first. Of a pod taken up later it is
+    /// not known, and says nothing.
+    written: Cell<u64>,
 }
 
 /// A pod's journal held open for reading: it can be read even after the pod was removed.
@@ -192,15 +207,40 @@ impl Held {
         {
             return Err(StateError::Held { pod: id });
         }
-        let held = Self { id, journal: file };
+        let held = Self {
+            id,
+            journal: file,
+            written: Cell::new(0),
+        };
         held.end_torn_line()
             .map_err(|source| store.failed("mend", &path, source))?;
         Ok(held)
     }
 
-    /// Takes over a lock that was inherited with its descriptor.
-    pub fn inherited(id: PodId, journal: OwnedFd) -> Self {
-        Self { id, journal }
+    /// Takes over a lock that was inherited with its descriptor, and what the holder before knew of the journal's length.
+    pub fn inherited(id: PodId, journal: OwnedFd, written: u64) -> Self {
+        Self {
+            id,
+            journal,
+            written: Cell::new(written),
+        }
+    }
+
+    /// Returns how long the journal is as far as is known; see [`Self::read_if_longer`].
+    pub fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// Reads the journal, unless its holders have written all of it: then there is nothing in it that they do not know. Who
+    /// renames or restarts a container writes past them.
+    pub fn read_if_longer(&self) -> Result<Option<Journal>, StateError> {
+        let size = rustix::fs::fstat(self.journal.as_fd())
+            .map_err(|source| self.failed("look at", source))?
+            .st_size;
+        match u64::try_from(size) == Ok(self.written.get()) {
+            true => Ok(None),
+            false => self.read().map(Some),
+        }
     }
 
     /// Returns the journal's descriptor, to be inherited by the process that shall hold the pod.
@@ -240,6 +280,8 @@ impl Held {
                 Err(source) => return Err(self.failed("write to", source)),
             }
         }
+        let written = self.written.get() + line.len() as u64;
+        self.written.set(written);
         Ok(())
     }
 
@@ -300,7 +342,11 @@ impl<'a> Reserved<'a> {
             .map_err(|source| failed("open", &path, source))?;
         let mut reserved = Self {
             store,
-            held: Some(Held { id, journal: file }),
+            held: Some(Held {
+                id,
+                journal: file,
+                written: Cell::new(0),
+            }),
             directory,
             names: Vec::with_capacity(names.len()),
         };
@@ -316,18 +362,18 @@ impl<'a> Reserved<'a> {
         self.held.as_ref().expect("present until published").id
     }
 
-    /// Makes the writable part of the container at `place`: `<place>/upper` and `<place>/work`. The upper directory's own mode
-    /// and owner are what the container sees of its `/`.
+    /// Makes the writable part of the container at `place`: `upper` and `work`. The upper directory's own mode and owner are what
+    /// the container sees of its `/`.
     pub fn make_container(&self, place: usize, root: RootDirectory) -> Result<(), StateError> {
-        for part in ["", "/upper", "/work"] {
-            let path = format!("{place}{part}");
+        for part in [UPPER, WORK] {
+            let path = part_of(place, part);
             let failed = |source| {
                 self.store
                     .failed("make", &format!("pods/{}/{path}", self.id()), source)
             };
             mkdirat(&self.directory, &path, Mode::RWXU).map_err(failed)?;
         }
-        let path = format!("{place}/upper");
+        let path = part_of(place, UPPER);
         let failed = |source| {
             self.store
                 .failed("set up", &format!("pods/{}/{path}", self.id()), source)

@@ -73,13 +73,18 @@ impl Store {
             }
             Err(source) => return Err(failed("open", path, source)),
         };
-        let store = Self {
+        let store = Self::opened(path, root);
+        store.check_version()?;
+        Ok(store)
+    }
+
+    /// The store whose root directory the caller has open, by its path, and knows to be of this version.
+    pub fn opened(path: &Path, root: OwnedFd) -> Self {
+        Self {
             path: path.to_owned(),
             root,
             again: OnceLock::new(),
-        };
-        store.check_version()?;
-        Ok(store)
+        }
     }
 
     /// Returns the root directory.

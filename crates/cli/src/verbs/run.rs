@@ -102,5 +102,7 @@ fn foreground(engine: Engine, created: Created) -> Result<ExitCode, Failure> {
         output::notes(warnings);
     });
     engine.leave();
+    // The process ends now: to take apart what it knew would be for nothing.
+    std::mem::forget((created.config, order.handover));
     Ok(ExitCode::from(code.map_err(EngineError::from)?))
 }

@@ -180,7 +180,7 @@ impl Home {
     /// What a stopped container wrote.
     pub(crate) fn upper(&self, name: &str) -> PathBuf {
         let pod = self.engine.find(name).unwrap().pod.id();
-        self.path(format!("hull/pods/{pod}/0/upper"))
+        self.path(format!("hull/pods/{pod}/0.upper"))
     }
 
     pub(crate) fn stop(&self, name: &str) {

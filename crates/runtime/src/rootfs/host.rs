@@ -154,6 +154,7 @@ pub(crate) fn overlay(backstage: BorrowedFd<'_>) -> Result<Stacked, Failure> {
     }
     Overlay {
         lower: vec![lower.as_fd()],
+        apart: None,
         upper: upper.as_fd(),
         work: work.as_fd(),
         scratch: Scratch {
@@ -366,6 +367,7 @@ impl<'a> Skeleton<'a> {
         let work = room(&self.work, 0o700)?;
         Overlay {
             lower: vec![lower],
+            apart: None,
             upper: upper.as_fd(),
             work: work.as_fd(),
             scratch: Scratch {

@@ -5,7 +5,8 @@
 //! ids lie in the map while the superblock is made ([`as_container_root`]); and leaving uid 0 takes the file capabilities
 //! away, without which making `work` fails.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use hull_fs::overlay::{self, Stack, Stacked};
 use hull_sys::Errno;
@@ -13,10 +14,10 @@ use hull_sys::ids::{FsIds, set_fs_ids};
 use hull_sys::{caps, mount::MountAttr};
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
 use rustix::mount::MountAttrFlags;
-use std::os::fd::BorrowedFd;
 
 use super::superblock::{Depth, Superblock, clone_mount};
 use crate::error::{At as _, Failure, Step};
+use crate::launch::Directories;
 use crate::namespaces::HostRoot;
 
 /// Under whose rules overlayfs keeps its marks.
@@ -28,11 +29,16 @@ pub(crate) enum Marks {
     User,
 }
 
+/// Makes a mount of every lower directory.
+type Apart<'a> = dyn Fn() -> Result<Vec<OwnedFd>, Failure> + 'a;
+
 /// What goes into an overlay.
-#[derive(Debug)]
 pub(crate) struct Overlay<'a> {
     /// Top first.
     pub(crate) lower: Vec<BorrowedFd<'a>>,
+    /// Gives the lower directories as mounts of their own, for kernels that want each attached by itself; none where the
+    /// directories will do.
+    pub(crate) apart: Option<&'a Apart<'a>>,
     pub(crate) upper: BorrowedFd<'a>,
     pub(crate) work: BorrowedFd<'a>,
     /// Where `upper` and `work` lie.
@@ -118,8 +124,13 @@ impl Overlay<'_> {
         if self.volatile {
             options.push("volatile");
         }
+        let apart = self.apart.map(|apart| apart()).transpose()?;
+        let lower = match &apart {
+            Some(mounts) => &mounts.iter().map(AsFd::as_fd).collect(),
+            None => &self.lower,
+        };
         let stack = Stack {
-            lower: &self.lower,
+            lower,
             scratch: Some(self.scratch),
             options: &options,
             extras: match self.marks {
@@ -140,54 +151,66 @@ impl Overlay<'_> {
 #[derive(Debug)]
 struct WantsPaths(Failure);
 
-/// The pod's writable layer, opened.
+/// A container's layers and what it writes, opened: directories of one mount, seen through one id map.
 #[derive(Debug)]
-pub(crate) struct Scratch {
+pub(crate) struct Layers {
+    /// Top first.
+    pub(crate) lower: Vec<OwnedFd>,
     pub(crate) upper: OwnedFd,
     pub(crate) work: OwnedFd,
     /// The id-mapped clone they lie on. Closing it would take the mount from under them.
     mapped: Option<OwnedFd>,
 }
 
-impl Scratch {
-    /// Says where they lie; `dir` is the pod's directory.
-    pub(crate) fn place<'a>(&'a self, dir: BorrowedFd<'a>) -> overlay::Scratch<'a> {
-        overlay::Scratch {
-            dir: self.mapped.as_ref().map_or(dir, AsFd::as_fd),
-            upper: "upper",
-            work: "work",
-        }
-    }
-
-    /// Opens `upper` and `work` in the pod's directory, through the container's id map when there is one.
+impl Layers {
+    /// Opens them, through the container's id map when there is one.
     pub(crate) fn open(
-        dir: BorrowedFd<'_>,
+        directories: &Directories,
         userns: Option<BorrowedFd<'_>>,
     ) -> Result<Self, Failure> {
+        let base = directories.base.as_fd();
         let mapped = userns
-            .map(|userns| layer(dir, Some(userns), "the writable layer"))
+            .map(|userns| mapped(base, userns, "the container's layers"))
             .transpose()?;
-        let dir = mapped.as_ref().map_or(dir, AsFd::as_fd);
-        let open = |name| {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            openat(dir, name, flags, Mode::empty()).at(Step::Layer, name)
-        };
+        let base = mapped.as_ref().map_or(base, AsFd::as_fd);
+        let lower = directories.lower.iter().map(|path| open(base, path));
         Ok(Self {
-            upper: open("upper")?,
-            work: open("work")?,
+            lower: lower.collect::<Result<_, _>>()?,
+            upper: open(base, directories.upper.as_ref())?,
+            work: open(base, directories.work.as_ref())?,
             mapped,
         })
     }
+
+    /// Says where upper and work lie.
+    pub(crate) fn scratch<'a>(&'a self, directories: &'a Directories) -> overlay::Scratch<'a> {
+        overlay::Scratch {
+            dir: self.mapped.as_ref().unwrap_or(&directories.base).as_fd(),
+            upper: &directories.upper,
+            work: &directories.work,
+        }
+    }
 }
 
-/// Clones one layer, through the container's id map.
-pub(crate) fn layer(
-    dir: BorrowedFd<'_>,
-    userns: Option<BorrowedFd<'_>>,
-    what: &str,
-) -> Result<OwnedFd, Failure> {
+impl Directories {
+    /// Makes a mount of every layer, each with the id map.
+    pub(crate) fn apart(&self, userns: BorrowedFd<'_>) -> Result<Vec<OwnedFd>, Failure> {
+        let lower = self.lower.iter();
+        lower
+            .map(|path| mapped(open(self.base.as_fd(), path)?.as_fd(), userns, "a layer"))
+            .collect()
+    }
+}
+
+fn open(base: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(base, path, flags, Mode::empty()).at(Step::Layer, path)
+}
+
+/// Clones the mount that a directory lies on, with that directory as its root, through the container's id map.
+fn mapped(dir: BorrowedFd<'_>, userns: BorrowedFd<'_>, what: &str) -> Result<OwnedFd, Failure> {
     let attr = MountAttr {
-        userns,
+        userns: Some(userns),
         ..MountAttr::default()
     };
     clone_mount(dir, "", Depth::One, &attr).at(Step::IdMap, what)

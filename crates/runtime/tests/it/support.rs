@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use hull_runtime::{Created, Filter, Join, Launch, RootFs, Running, StartError, Stdio, create};
+use hull_runtime::{
+    Created, Directories, Filter, Join, Launch, RootFs, Running, StartError, Stdio, create,
+};
 use hull_spec::runtime::{
     Capabilities, IdMapping, Linux, Mount, Namespace, NamespaceKind, Process, Root, Spec,
 };
@@ -72,10 +74,13 @@ impl Home {
     }
 
     pub(crate) fn overlay(&self) -> RootFs {
-        let open = |path: &Path| OwnedFd::from(fs::File::open(path).unwrap());
         RootFs::Overlay {
-            lower: vec![open(&self.layer())],
-            scratch: open(&self.dir.path().join("pod")),
+            directories: Directories {
+                base: fs::File::open(self.dir.path()).unwrap().into(),
+                lower: vec!["layer".into()],
+                upper: "pod/upper".to_owned(),
+                work: "pod/work".to_owned(),
+            },
             idmap: true,
             volatile: false,
         }

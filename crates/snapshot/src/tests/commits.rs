@@ -92,7 +92,14 @@ impl Container {
     /// Runs something with the tree, as the container would.
     fn run(&self, what: impl FnOnce(&Path)) {
         let tree = self
-            .with_layers(|layers| merged(layers, self.scratch.as_fd()))
+            .with_layers(|layers| {
+                let scratch = crate::Scratch {
+                    dir: self.scratch.as_fd(),
+                    upper: "upper",
+                    work: "work",
+                };
+                merged(layers, scratch)
+            })
             .unwrap();
         what(&PathBuf::from(format!(
             "/proc/self/fd/{}",

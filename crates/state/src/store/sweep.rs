@@ -9,14 +9,14 @@
 use std::os::fd::BorrowedFd;
 
 use hull_sys::ofd;
-use hull_types::PodId;
+use hull_types::{ContainerName, PodId};
 use rustix::{
     fs::{Mode, OFlags, openat, renameat},
     io::Errno,
 };
 
 use super::{DIRECTORY, Store};
-use crate::{Held, Journal, Pod, StateError};
+use crate::{Held, Pod, StateError};
 
 /// What a sweep took away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,20 +32,24 @@ impl Store {
     /// The lock is kept to the end, so that whoever wants a name of it, or sweeps, leaves that to us.
     pub fn discard(&self, held: Held) -> Result<(), StateError> {
         let journal = held.read().ok();
-        self.discard_known(held, journal.as_ref())
+        let containers = journal
+            .iter()
+            .flat_map(|journal| &journal.record.containers);
+        self.discard_named(held, containers.map(|container| &container.name))
     }
 
-    /// The same where the pod's journal was read already, if it has one.
-    pub fn discard_known(&self, held: Held, journal: Option<&Journal>) -> Result<(), StateError> {
+    /// The same where it is known what names it has.
+    pub fn discard_named<'n>(
+        &self,
+        held: Held,
+        names: impl IntoIterator<Item = &'n ContainerName>,
+    ) -> Result<(), StateError> {
         let id = held.id;
         let (from, to) = (format!("pods/{id}"), format!("garbage/{id}"));
         self.within(|root| renameat(root, &from, root, &to))
             .map_err(|source| self.failed("remove", &from, source))?;
-        for container in journal
-            .into_iter()
-            .flat_map(|journal| &journal.record.containers)
-        {
-            self.free_own_name(&container.name, id);
+        for name in names {
+            self.free_own_name(name, id);
         }
         self.delete(&to)
     }

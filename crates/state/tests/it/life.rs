@@ -246,7 +246,7 @@ fn end(store: &Store, held: Held, code: u8) -> Result<(), StateError> {
     held.exited(0, exit(code))?;
     let journal = held.read()?;
     if journal.record.remove && !journal.restarting {
-        store.discard_known(held, Some(&journal))?;
+        store.discard(held)?;
     }
     Ok(())
 }
