@@ -113,7 +113,11 @@ impl Sweep<'_> {
                 break;
             }
             let Some(entry) = entries.next() else { break };
-            let entry = entry?;
+            let entry = match entry {
+                // Somebody else removes the same tree, and was faster here.
+                Err(Errno::NOENT) => break,
+                entry => entry?,
+            };
             seen += 1;
             let name = entry.file_name();
             if name == c"." || name == c".." {
@@ -293,6 +297,22 @@ mod tests {
         remove_tree(parent, home.path().file_name().unwrap()).unwrap();
         assert!(rustix::fs::statat(&dir, c"tree", AtFlags::empty()).is_err());
         assert!(!home.path().exists());
+    }
+
+    #[test]
+    fn several_may_remove_one_tree_at_once() {
+        let (home, dir) = home();
+        for _ in 0..6 {
+            for number in 0..40 {
+                fs::create_dir_all(home.path().join(format!("tree/{number}/work/work"))).unwrap();
+            }
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| remove_tree(&dir, "tree").unwrap());
+                }
+            });
+            assert!(!home.path().join("tree").exists());
+        }
     }
 
     #[test]
