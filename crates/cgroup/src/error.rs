@@ -112,6 +112,20 @@ impl CgroupError {
             } => {
                 "inside a container, /sys/fs/cgroup must be writable (docker: `--privileged`, podman: `--cgroupns private -v /sys/fs/cgroup:/sys/fs/cgroup:rw`)"
             }
+            Self::Write {
+                path,
+                source: Errno::INVAL | Errno::RANGE,
+                ..
+            } if path.ends_with("cpuset.cpus") => {
+                "`cat /sys/devices/system/cpu/online` shows the processors there are"
+            }
+            Self::Write {
+                path,
+                source: Errno::INVAL | Errno::RANGE,
+                ..
+            } if path.ends_with("cpuset.mems") => {
+                "`cat /sys/devices/system/node/online` shows the memory nodes there are"
+            }
             Self::HasProcesses { .. } => {
                 "cgroup v2 allows limits only below groups without processes: move those processes into a group of their own first"
             }

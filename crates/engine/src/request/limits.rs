@@ -25,12 +25,18 @@ pub struct Limits {
 /// The least memory a container can live in, as in docker: below it the kernel kills it before the first instruction.
 const LEAST_MEMORY: u64 = 6 << 20;
 
+/// The least share of a processor, as in docker: the kernel gives out no less than a millisecond of each hundred.
+const LEAST_CPUS: u64 = 10_000_000;
+
 impl Limits {
     /// Says which limits contradict each other.
     pub(super) fn agreed(&self) -> Result<(), InvalidRequest> {
         let small = |one, other| Err(InvalidRequest::TooSmall { one, other });
         if self.memory.is_some_and(|memory| memory < LEAST_MEMORY) {
             return small("--memory", "6m");
+        }
+        if self.cpus.is_some_and(|cpus| cpus.nanos < LEAST_CPUS) {
+            return small("--cpus", "0.01");
         }
         match (self.memory, self.memory_swap) {
             (None, Some(SwapLimit::Bytes(_))) => {
@@ -298,6 +304,13 @@ mod tests {
             ),
         ] {
             assert_eq!(told(memory, swap, reserved), Err(error.to_owned()));
+        }
+        for (cpus, good) in [("0.01", true), ("0.001", false)] {
+            let limits = Limits {
+                cpus: cpus.parse().ok(),
+                ..Limits::default()
+            };
+            assert_eq!(limits.agreed().is_ok(), good, "{cpus}");
         }
     }
 }
