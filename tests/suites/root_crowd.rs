@@ -41,6 +41,7 @@ fn two_hundred_without_a_network_leave_nothing() {
 
 #[test]
 fn forty_published_ports_are_taken_and_given_back_in_parallel() {
+    hull_suites::require!("curl");
     let hull = Hull::with_busybox();
     for round in 0..2 {
         hull.ok("for i in $(seq 40); do hull run -d --name p$i -p 127.0.0.1:$((9000 + i)):80 busybox sh -c \"mkdir /www; echo $i > /www/index.html; exec httpd -f -h /www\" > /dev/null & [ $((i % 20)) = 0 ] && wait; done; wait");
