@@ -19,8 +19,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hull_runtime::seccomp::{
-    Abi, DEFAULT, DEFAULT_CAPABILITIES, Host, KernelVersion, compile, default_profile,
-    parse_profile,
+    Abi, DEFAULT, DEFAULT_CAPABILITIES, Host, compile, default_profile, parse_profile,
 };
 use hull_spec::runtime::{Seccomp, SeccompAction, SeccompArch, SeccompOp};
 use hull_sys::seccomp::{SeccompFlags, SockFilter, load};
@@ -371,10 +370,7 @@ fn hull_and_libseccomp_give_the_same_verdicts() {
             .collect();
         let host = Host {
             native: Abi::X86_64,
-            kernel: KernelVersion {
-                major: 6,
-                minor: 18,
-            },
+            kernel: "6.18".parse().unwrap(),
             bounding: &bounding,
         };
         profiles.push(("podman's", parse_profile(&json, &host).unwrap()));

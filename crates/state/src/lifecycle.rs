@@ -116,10 +116,10 @@ fn verb(event: &Event) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn run(pid: i32) -> Run {
+    pub(crate) fn run(pid: i32) -> Run {
         Run {
             started: Timestamp::default(),
             pid,

@@ -117,16 +117,11 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hull_types::Timestamp;
+    use crate::lifecycle::tests::run;
 
     #[test]
     fn status_follows_from_journal_lock_and_cgroup() {
-        let run = Run {
-            started: Timestamp::default(),
-            pid: 2,
-            cgroup: "x".into(),
-            network: None,
-        };
+        let run = run(2);
         let running = Lifecycle::Running { run: run.clone() };
         let stopped = Lifecycle::Stopped {
             run: Some(run),

@@ -1,6 +1,6 @@
 //! Seccomp profiles in docker's JSON format.
 
-use hull_runtime::seccomp::{self, Abi, Host, KernelVersion, parse_profile};
+use hull_runtime::seccomp::{self, Abi, Host, parse_profile};
 
 /// The kernel's bound on a filter, BPF_MAXINSNS.
 const LONGEST: usize = 4096;
@@ -10,10 +10,7 @@ pub fn profile(bytes: &[u8]) {
     let bounding = ["CAP_CHOWN".to_owned(), "CAP_SYS_CHROOT".to_owned()];
     let host = Host {
         native: Abi::X86_64,
-        kernel: KernelVersion {
-            major: 6,
-            minor: 18,
-        },
+        kernel: "6.18".parse().expect("it is a version"),
         bounding: &bounding,
     };
     let profile = match parse_profile(bytes, &host) {

@@ -349,10 +349,7 @@ fn the_default_profile_survives_being_written_and_read() {
 pub(super) fn host(bounding: &[String]) -> Host<'_> {
     Host {
         native: Abi::X86_64,
-        kernel: KernelVersion {
-            major: 6,
-            minor: 18,
-        },
+        kernel: "6.18".parse().unwrap(),
         bounding,
     }
 }

@@ -5,7 +5,7 @@ use hull_types::{ContainerName, PodId, Timestamp};
 use rustix::fs::{Mode, mkdirat, renameat};
 
 use super::*;
-use crate::{Container, Exit, Lifecycle, Run, Status};
+use crate::{Container, Exit, Lifecycle, Status, lifecycle::tests::run};
 
 struct Home {
     _temp: tempfile::TempDir,
@@ -37,15 +37,6 @@ fn make(store: &Store, name: &str) -> Held {
             }],
         )
         .unwrap()
-}
-
-fn run() -> Run {
-    Run {
-        started: Timestamp::now(),
-        pid: 7,
-        cgroup: "hull/x".into(),
-        network: None,
-    }
 }
 
 fn names(store: &Store, directory: &str) -> Vec<String> {
@@ -127,7 +118,7 @@ fn status_follows_the_journal() {
         found.pod.status(0, |_| true, |_| false).word()
     };
     assert_eq!(status(true), "starting");
-    held.started(0, run()).unwrap();
+    held.started(0, run(7)).unwrap();
     assert_eq!(status(true), "running");
     let id = held.id;
     drop(held);
@@ -158,7 +149,7 @@ fn status_follows_the_journal() {
 fn a_torn_line_is_ignored_and_the_next_one_is_not() {
     let home = home();
     let held = make(&home.store, "web");
-    held.started(0, run()).unwrap();
+    held.started(0, run(7)).unwrap();
     rustix::io::write(held.as_fd(), b"{\"exited\":{\"contai").unwrap();
     assert!(matches!(
         held.read().unwrap().lives[0],
@@ -279,7 +270,7 @@ fn a_store_is_made_and_left_by_many_at_once() {
 fn a_rename_is_not_lost_in_a_torn_line() {
     let home = home();
     let held = make(&home.store, "web");
-    held.started(0, run()).unwrap();
+    held.started(0, run(7)).unwrap();
     rustix::io::write(held.as_fd(), b"{\"exited\":{\"contai").unwrap();
     drop(held);
     let found = home.store.find("web").unwrap();
@@ -364,7 +355,7 @@ fn starters_race_and_one_wins() {
         let starter = |_| {
             scope.spawn(|| {
                 home.store.hold(id).is_ok_and(|held| {
-                    held.started(0, run())
+                    held.started(0, run(7))
                         .map(|()| std::mem::forget(held))
                         .is_ok()
                 })
