@@ -16,7 +16,7 @@ use crate::{options::Options, run, workspace};
 const CARGO_FUZZ: &str = "0.13.2";
 
 /// How long each target is fuzzed, if nothing is said.
-const USUAL: Duration = Duration::from_secs(120);
+pub(crate) const USUAL: Duration = Duration::from_secs(60);
 
 pub(crate) fn command(words: &[String]) -> Result<ExitCode> {
     let mut options = Options::new(words);

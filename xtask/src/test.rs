@@ -202,7 +202,7 @@ fn beyond_ci(report: &mut Report) {
     report.stage("build fuzz targets", 20, fuzz::build);
     for target in fuzz::targets() {
         report.stage_if_time(&format!("fuzz {target}"), 4, || {
-            fuzz::fuzz(&target, Duration::from_secs(120))
+            fuzz::fuzz(&target, fuzz::USUAL)
         });
     }
     report.stage("documents", 10, || {
