@@ -29,7 +29,7 @@ pub fn log(bytes: &[u8]) {
 fn comes_back(written: &[u8]) {
     let scratch = Scratch::new();
     let directory = std::fs::File::open(scratch.root()).expect("the directory is there");
-    let mut log = LogWriter::new(directory.into(), LogOptions::default());
+    let mut log = LogWriter::new(directory.into(), "log".to_owned(), LogOptions::default());
     let streams = [Stream::Stdout, Stream::Stderr];
     let mut expected = [Vec::new(), Vec::new()];
     for (at, piece) in written.chunks(11).enumerate() {
