@@ -4,7 +4,7 @@ mod budgets;
 mod calls;
 mod engines;
 mod floor;
-mod ground;
+pub(crate) mod ground;
 mod idle;
 mod import;
 mod listing;

@@ -99,7 +99,7 @@ fn messages(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn binary(line: &str) -> Option<Binary> {
+pub(crate) fn binary(line: &str) -> Option<Binary> {
     let message: Message = serde_json::from_str(line).ok()?;
     let dir = message.manifest_path.parent()?.to_owned();
     Some(Binary {

@@ -28,6 +28,7 @@ mod guest;
 mod layers;
 mod man;
 mod options;
+mod order;
 mod registry;
 mod report;
 mod rootfs;
@@ -43,13 +44,15 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask VERB
 
-  test [--all] [--no-install]     everything CI runs; --all: everything there is, then docs/verified.md
+  test [--all [--fuzz SECONDS]] [--no-install]
+                                  everything CI runs; --all: everything there is, then docs/verified.md
   check                           the quick half: fmt, clippy, layers, rules on dependencies, unit tests
   layers                          the crate table of ARCHITECTURE.md against the workspace
   deny                            deny.toml's rules on licences, bans and sources
   bench [PART...] [--check] [--write] [--hull PROGRAM]
                                   parts: start import memory ps startup calls floor; default: all
   fuzz [-t SECONDS] [TARGET...]   cargo-fuzz over the targets of fuzz/, or some of them
+  order                           crates/cli/start.ld: by what a start runs through, for the linker
   guest [-m MEM] [-t SECONDS] -- COMMAND...
                                   runs a command in a User-Mode Linux guest with cgroup v2
   registry DIR PORT               Debian's docker-registry on 127.0.0.1:PORT, until interrupted
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         "deny" => deny::command(&words),
         "bench" => bench::command(&words),
         "fuzz" => fuzz::command(&words),
+        "order" => order::command(&words),
         "guest" => guest::command(&words),
         "registry" => registry::command(&words),
         "rootfs" => rootfs::command(&words),

@@ -40,6 +40,10 @@ pub(crate) fn test(words: &[String]) -> Result<ExitCode> {
         Extent::Ci
     };
     let install = !options.flag("--no-install");
+    let fuzzing = match options.value("--fuzz")? {
+        Some(seconds) => Duration::from_secs(seconds.parse().context("--fuzz takes seconds")?),
+        None => fuzz::USUAL,
+    };
     options.rest()?;
     let mut report = Report::within(if extent == Extent::All { ALL } else { CI });
     let missing = if install {
@@ -60,7 +64,7 @@ pub(crate) fn test(words: &[String]) -> Result<ExitCode> {
     unit_tests(&mut report, &tests);
     whole_programs(&mut report, extent, programs);
     if extent == Extent::All {
-        beyond_ci(&mut report);
+        beyond_ci(&mut report, fuzzing);
         verified::write(&report)?;
     }
     Ok(conclude(&report))
@@ -198,11 +202,11 @@ fn slices(report: &mut Report, suites: &Suites, extent: Extent) {
 }
 
 /// What CI has no time for.
-fn beyond_ci(report: &mut Report) {
+fn beyond_ci(report: &mut Report, fuzzing: Duration) {
     report.stage("build fuzz targets", 20, fuzz::build);
     for target in fuzz::targets() {
         report.stage_if_time(&format!("fuzz {target}"), 4, || {
-            fuzz::fuzz(&target, fuzz::USUAL)
+            fuzz::fuzz(&target, fuzzing)
         });
     }
     report.stage("documents", 10, || {
