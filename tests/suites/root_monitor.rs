@@ -17,6 +17,30 @@ fn exists(pid: i32) -> bool {
 }
 
 #[test]
+fn monitor_of_another_version_is_named() {
+    let mut hull = Hull::with_busybox();
+    let (program, monitor) = (
+        hull.program().to_owned(),
+        hull.program().with_file_name("hull-monitor"),
+    );
+    let other = format!("#!/bin/sh\necho '{{}}' | {}\n", monitor.display());
+    hull.write("other/hull-monitor", other);
+    hull.ok(&format!(
+        "chmod +x other/hull-monitor && cp {} other/hull",
+        program.display()
+    ));
+    let other = hull.dir().join("other");
+    hull.use_programs_in(&other);
+    let said = hull.fails(125, "hull run -d --name x --network none busybox true");
+    assert!(
+        said.contains("the order to the monitor cannot be read"),
+        "{said}"
+    );
+    assert!(said.contains("must be of one version"), "{said}");
+    assert_eq!(hull.state("x"), "created");
+}
+
+#[test]
 fn killed_monitor_takes_its_container_along() {
     let hull = Hull::with_busybox();
     hull.ok("hull run -d --name x -p 8080:80 busybox sh -c 'trap \"\" TERM INT HUP; sleep 1000'");

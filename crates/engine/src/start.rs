@@ -216,7 +216,13 @@ impl Engine {
             source: Errno::from_io_error(&error).unwrap_or(Errno::IO),
         })?;
         drop(command);
-        read_report(outcome)
+        let pod = handover.pod;
+        let started = read_report(outcome);
+        if started.is_err() {
+            // A monitor that died, or could not read its order, has not given back what the order was for.
+            ids::collect(self.mark()?, |other| (*other == pod).then_some(())).ok();
+        }
+        started
     }
 
     /// Says what a container's root lies on, the topmost first: the image's layers, and the places that every container needs

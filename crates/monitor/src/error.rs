@@ -53,7 +53,11 @@ impl MonitorError {
             Self::Cgroup(error) => error.hint(),
             Self::Network(error) => error.hint(),
             Self::JoinedGone { .. } => Some("start it again, then this one".to_owned()),
-            Self::Seccomp(_) | Self::File { .. } | Self::System { .. } | Self::Order { .. } => None,
+            Self::Order { .. } => Some(
+                "`hull` and the `hull-monitor` beside it must be of one version: install both again"
+                    .to_owned(),
+            ),
+            Self::Seccomp(_) | Self::File { .. } | Self::System { .. } => None,
         }
     }
 }

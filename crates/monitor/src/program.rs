@@ -5,7 +5,10 @@ use std::{os::fd::AsRawFd, process::ExitCode};
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::{Descriptors, Handover, MonitorError, supervise};
+use crate::{
+    Descriptors, Failure, Handover, MonitorError, Report,
+    supervise::{supervise, tell},
+};
 
 /// Runs the monitor: reads its order from standard input, reports the start on standard output, and stays until the container
 /// has ended.
@@ -26,6 +29,16 @@ pub fn keep_from_programs() -> Result<(), rustix::io::Errno> {
 fn run() -> Result<u8, MonitorError> {
     // A session of our own: what the caller's terminal sends to its processes is not for us.
     rustix::process::setsid().ok();
+    let (order, descriptors) = take_over().inspect_err(|error| {
+        let failure = Failure::new(error, error.kind(), error.hint());
+        tell(rustix::stdio::stdout(), &Report::Failed(failure));
+    })?;
+    // Warnings go to whoever started us.
+    supervise(&order, descriptors, |_| {})
+}
+
+/// Reads the order, and takes what was inherited with it; the caller's streams are left.
+fn take_over() -> Result<(Handover, Descriptors), MonitorError> {
     let order = read_order()?;
     let inherited = |number| {
         hull_sys::inherited::take(number).map_err(|source| MonitorError::System {
@@ -33,9 +46,8 @@ fn run() -> Result<u8, MonitorError> {
             source,
         })
     };
-    let numbers = &order.numbers;
-    let journal = inherited(numbers.journal)?;
-    let client = numbers.client.map(inherited).transpose()?;
+    let journal = inherited(order.numbers.journal)?;
+    let client = order.numbers.client.map(inherited).transpose()?;
     let report = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3).map_err(|source| {
         MonitorError::System {
             what: "copy a descriptor",
@@ -43,17 +55,13 @@ fn run() -> Result<u8, MonitorError> {
         }
     })?;
     leave_streams()?;
-    supervise(
-        &order,
-        Descriptors {
-            journal,
-            stdin: None,
-            client,
-            report: Some(report),
-        },
-        // They go to whoever started us.
-        |_| {},
-    )
+    let descriptors = Descriptors {
+        journal,
+        stdin: None,
+        client,
+        report: Some(report),
+    };
+    Ok((order, descriptors))
 }
 
 fn read_order() -> Result<Handover, MonitorError> {

@@ -96,7 +96,7 @@ pub fn supervise(
 }
 
 /// Whoever started us may be gone; then nobody is told.
-fn tell(report: &OwnedFd, what: &Report) {
+pub(crate) fn tell(report: impl AsFd, what: &Report) {
     if let Ok(text) = serde_json::to_vec(what) {
         rustix::io::write(report, &text).ok();
     }
